@@ -1,0 +1,399 @@
+/* log.c - the ring of log lines and the thread that empties it; see log.h.
+ *
+ * Logging must never decide what the daemon does: a caller takes the mutex for one copy of a line and no
+ * longer, the writer holds it for one copy out, and nothing is written, formatted or waited for under it. (So
+ * the mutex lives here, as those of the lanes live in the queue.) The writer writes up to PIPE_BUF bytes of
+ * whole lines at a time: several instances may share one pipe without mixing their lines, at a dozen lines a
+ * call.
+ */
+#include "herald/log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "herald/clock.h"
+#include "log_format.h"
+#include "log_sink.h"
+
+#define DIRECT_WAIT_MS 1000  /* without a thread: a slow terminal is worth a second, a stopped one is not */
+#define STOP_GRACE_MS 200    /* for a writer that only has to notice */
+#define REPORT_EVERY_MS 1000 /* "log.dropped" counts for so long when the ring never empties */
+
+static struct {
+    /* Set by log_start, before other threads are there. */
+    struct log_options options;
+    enum log_format format;
+    char *ring;  /* owned: LOG_RING_BYTES, from log_start to log_stop */
+    int stop_fd; /* owned, likewise: an eventfd that ends the writer's wait for the descriptor */
+    pthread_t thread;
+    pthread_cond_t filled;   /* the writer waits for lines or the end */
+    pthread_cond_t finished; /* log_stop waits for the writer */
+
+    /* Under the mutex. A record is its length (size_t), then the line. */
+    pthread_mutex_t mutex;
+    size_t first;       /* index of the oldest record's first byte */
+    size_t used;        /* bytes; what is behind wraps around */
+    size_t taken_lines; /* lines in the writer's hands */
+    bool is_running;
+    bool is_stopping;
+    bool is_finished;
+    bool is_deaf; /* log_stop ran out of time: what takes nothing is not waited for again */
+
+    atomic_int level;
+    atomic_uint_fast64_t dropped;
+} log_state = {
+    .options = {.level = LOG_LEVEL_INFO, .format = LOG_FORMAT_AUTO, .fd = 2},
+    .mutex = PTHREAD_MUTEX_INITIALIZER,
+    .level = LOG_LEVEL_INFO,
+};
+
+/* Lines taken out of the ring, for one write. The writer thread's own. */
+struct batch {
+    char bytes[LOG_LINE_BYTES];
+    size_t len;
+    size_t lines;
+};
+
+struct log_field log_text(enum log_key key, const char *text)
+{
+    return log_bytes(key, text, text == NULL ? 0 : strlen(text));
+}
+
+struct log_field log_bytes(enum log_key key, const char *text, size_t len)
+{
+    return (struct log_field){
+        .key = key, .type = len == 0 ? LOG_NONE : LOG_TEXT, .text = text, .text_len = len};
+}
+
+struct log_field log_int(enum log_key key, int64_t number)
+{
+    return (struct log_field){.key = key, .type = LOG_INT, .number = number};
+}
+
+static void count_dropped(size_t lines)
+{
+    atomic_fetch_add(&log_state.dropped, lines);
+}
+
+uint64_t log_dropped(void)
+{
+    return atomic_load(&log_state.dropped);
+}
+
+void log_set_level(enum log_level level)
+{
+    atomic_store(&log_state.level, (int)level);
+}
+
+static void ring_write(size_t at, const void *bytes, size_t len)
+{
+    size_t to_end = LOG_RING_BYTES - at % LOG_RING_BYTES;
+    size_t head = len < to_end ? len : to_end;
+
+    memcpy(log_state.ring + at % LOG_RING_BYTES, bytes, head);
+    memcpy(log_state.ring, (const char *)bytes + head, len - head);
+}
+
+static void ring_read(size_t at, void *ret, size_t len)
+{
+    size_t to_end = LOG_RING_BYTES - at % LOG_RING_BYTES;
+    size_t head = len < to_end ? len : to_end;
+
+    memcpy(ret, log_state.ring + at % LOG_RING_BYTES, head);
+    memcpy((char *)ret + head, log_state.ring, len - head);
+}
+
+/* Under the mutex. */
+static bool push(const char *line, size_t len)
+{
+    if (sizeof(len) + len > LOG_RING_BYTES - log_state.used)
+        return false;
+    ring_write(log_state.first + log_state.used, &len, sizeof(len));
+    ring_write(log_state.first + log_state.used + sizeof(len), line, len);
+    log_state.used += sizeof(len) + len;
+    return true;
+}
+
+/* Under the mutex. Moves the oldest lines into the batch: as many as fit, but one entry at a time for a
+ * journal. */
+static void take(struct batch *batch)
+{
+    size_t len;
+
+    while (log_state.used > 0 && (batch->lines == 0 || log_state.format != LOG_FORMAT_JOURNAL)) {
+        ring_read(log_state.first, &len, sizeof(len));
+        if (len > sizeof(batch->bytes) - batch->len)
+            break;
+        ring_read(log_state.first + sizeof(len), batch->bytes + batch->len, len);
+        batch->len += len;
+        batch->lines++;
+        log_state.first = (log_state.first + sizeof(len) + len) % LOG_RING_BYTES;
+        log_state.used -= sizeof(len) + len;
+    }
+    if (log_state.used == 0)
+        log_state.first =
+            0; /* so that a quiet daemon touches the same few pages and not all of them in turn */
+}
+
+static void fill_with_report(struct batch *batch, uint64_t lines)
+{
+    const struct log_field count = log_int(LOG_KEY_COUNT, (int64_t)lines);
+    const struct log_entry entry = {
+        .level = LOG_LEVEL_WARNING,
+        .wall_ms = clock_wall_ms(),
+        .event = "log.dropped",
+        .message = "log lines were lost: the log could not be written fast enough, or not at all",
+        .fields = &count,
+        .count = 1,
+    };
+
+    batch->len = log_format(log_state.format, &entry, batch->bytes);
+}
+
+static bool write_batch(struct batch *batch)
+{
+    if (log_state.format == LOG_FORMAT_JOURNAL)
+        return log_sink_journal(log_state.options.journal, batch->bytes, batch->len);
+    return log_sink_write(log_state.options.fd, batch->bytes, batch->len, log_state.stop_fd, -1);
+}
+
+/* The writer thread: all signals blocked. */
+static void *run(void *unused)
+{
+    struct batch batch;
+    uint64_t reported = log_dropped();
+    int64_t reported_at_ms = clock_mono_ms() - REPORT_EVERY_MS;
+    bool is_working = true; /* the last write was taken: a report is worth writing */
+
+    (void)unused;
+    pthread_mutex_lock(&log_state.mutex);
+    for (;;) {
+        uint64_t lost = log_dropped() - reported;
+        bool report_is_due = is_working && lost > 0 &&
+                             (log_state.used == 0 || clock_mono_ms() - reported_at_ms >= REPORT_EVERY_MS);
+
+        if (log_state.is_deaf)
+            break;
+        if (log_state.used == 0 && !report_is_due) {
+            if (log_state.is_stopping)
+                break;
+            pthread_cond_wait(&log_state.filled, &log_state.mutex);
+            continue;
+        }
+
+        batch.len = 0;
+        batch.lines = 0;
+        if (!report_is_due)
+            take(&batch);
+        log_state.taken_lines = batch.lines;
+        pthread_mutex_unlock(&log_state.mutex);
+
+        if (report_is_due)
+            fill_with_report(&batch, lost);
+        is_working = write_batch(&batch);
+        if (report_is_due && is_working) {
+            reported += lost;
+            reported_at_ms = clock_mono_ms();
+        }
+        if (!is_working)
+            count_dropped(batch.lines);
+
+        pthread_mutex_lock(&log_state.mutex);
+        log_state.taken_lines = 0;
+    }
+    log_state.is_finished = true;
+    pthread_cond_signal(&log_state.finished);
+    pthread_mutex_unlock(&log_state.mutex);
+    return NULL;
+}
+
+/* Writes without the thread. The signal of a reader that has gone is this thread's and is taken back,
+ * whatever the process does about SIGPIPE. */
+static bool write_direct(const char *line, size_t len)
+{
+    const struct timespec no_wait = {0};
+    sigset_t pipe_only;
+    sigset_t pending;
+    sigset_t previous;
+
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &pipe_only, &previous);
+    bool written = log_sink_write(log_state.options.fd, line, len, -1, DIRECT_WAIT_MS);
+    if (!written && sigismember(&pending, SIGPIPE) == 0)
+        while (sigtimedwait(&pipe_only, NULL, &no_wait) < 0 && errno == EINTR)
+            continue;
+    pthread_sigmask(SIG_SETMASK, &previous, NULL);
+    return written;
+}
+
+static bool deliver(const struct log_entry *entry)
+{
+    char line[LOG_LINE_BYTES];
+
+    /* Before log_start nothing is known but stderr; what AUTO means there can change until then. */
+    enum log_format format =
+        log_state.format == LOG_FORMAT_AUTO ? log_sink_format(&log_state.options) : log_state.format;
+    size_t len = log_format(format, entry, line);
+
+    pthread_mutex_lock(&log_state.mutex);
+    bool is_running = log_state.is_running;
+    bool is_deaf = log_state.is_deaf;
+    bool is_pushed = is_running && push(line, len);
+    if (is_pushed)
+        pthread_cond_signal(&log_state.filled);
+    pthread_mutex_unlock(&log_state.mutex);
+
+    if (is_running || is_deaf)
+        return is_pushed;
+    if (format == LOG_FORMAT_JOURNAL)
+        return log_sink_journal(log_state.options.journal, line, len);
+    return write_direct(line, len);
+}
+
+void log_line(enum log_level level, const char *event, const char *message, const struct log_field *fields,
+              size_t count)
+{
+    if ((int)level > atomic_load_explicit(&log_state.level, memory_order_relaxed))
+        return;
+
+    int previous_errno = errno; /* a caller may log first and look at errno then */
+    const struct log_entry entry = {
+        .level = level,
+        .wall_ms = clock_wall_ms(),
+        .event = event,
+        .message = message,
+        .fields = fields,
+        .count = count,
+    };
+    if (!deliver(&entry))
+        count_dropped(1);
+    errno = previous_errno;
+}
+
+static bool start_thread(void)
+{
+    pthread_condattr_t attr;
+    sigset_t all;
+    sigset_t previous;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* the wall may step while log_stop waits */
+    pthread_cond_init(&log_state.filled, NULL);
+    pthread_cond_init(&log_state.finished, &attr);
+    pthread_condattr_destroy(&attr);
+
+    /* Signals are the loop's. A new thread starts with its creator's mask, so there is no moment without it.
+     */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &previous);
+    int result = pthread_create(&log_state.thread, NULL, run, NULL);
+    pthread_sigmask(SIG_SETMASK, &previous, NULL);
+    if (result != 0) {
+        pthread_cond_destroy(&log_state.filled);
+        pthread_cond_destroy(&log_state.finished);
+        return false;
+    }
+    pthread_setname_np(log_state.thread, "herald-log");
+    return true;
+}
+
+static void free_all(void)
+{
+    free(log_state.ring);
+    log_state.ring = NULL;
+    close(log_state.stop_fd);
+}
+
+bool log_start(const struct log_options *options, struct err *err)
+{
+    char *ring = malloc(LOG_RING_BYTES);
+    int stop_fd = ring == NULL ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (stop_fd < 0) {
+        free(ring);
+        return err_set(err, ERR_NOMEM, "log: no memory or no descriptor for the ring");
+    }
+    log_state.options = *options;
+    log_state.format = log_sink_format(options);
+    log_state.ring = ring;
+    log_state.stop_fd = stop_fd;
+    log_state.first = log_state.used = log_state.taken_lines = 0;
+    log_state.is_stopping = log_state.is_finished = log_state.is_deaf = false;
+    log_set_level(options->level);
+    atomic_store(&log_state.dropped, 0);
+    if (!start_thread()) {
+        free_all();
+        return err_set(err, ERR_NOMEM, "log: no memory for the writer thread");
+    }
+    log_state.is_running = true;
+    return true;
+}
+
+/* Under the mutex. */
+static void wait_until_finished(int timeout_ms)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until); /* the condition's clock, which is not that of clock.h */
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += timeout_ms % 1000 * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
+    }
+    while (!log_state.is_finished)
+        if (pthread_cond_timedwait(&log_state.finished, &log_state.mutex, &until) != 0)
+            return;
+}
+
+/* Under the mutex. What nobody will write. */
+static size_t count_left(void)
+{
+    size_t lines = log_state.taken_lines;
+    size_t len;
+
+    for (size_t at = 0; at < log_state.used; at += sizeof(len) + len, lines++)
+        ring_read(log_state.first + at, &len, sizeof(len));
+    return lines;
+}
+
+void log_stop(int timeout_ms)
+{
+    pthread_mutex_lock(&log_state.mutex);
+    if (!log_state.is_running) {
+        pthread_mutex_unlock(&log_state.mutex);
+        return;
+    }
+    log_state.is_stopping = true;
+    pthread_cond_signal(&log_state.filled);
+    wait_until_finished(timeout_ms);
+    if (!log_state.is_finished) {
+        log_state.is_deaf = true;
+        eventfd_write(log_state.stop_fd, 1);
+        wait_until_finished(STOP_GRACE_MS);
+    }
+    log_state.is_running =
+        false; /* lines of other threads are written directly from here on, or lost if deaf */
+    count_dropped(count_left());
+    bool is_finished = log_state.is_finished;
+    pthread_mutex_unlock(&log_state.mutex);
+
+    if (!is_finished) { /* in a call that does not return; if it ever does, the thread finds itself deaf and
+                           ends */
+        pthread_detach(log_state.thread);
+        return;
+    }
+    pthread_join(log_state.thread, NULL);
+    pthread_cond_destroy(&log_state.filled);
+    pthread_cond_destroy(&log_state.finished);
+    free_all();
+}
