@@ -1,0 +1,24 @@
+#!lua flags=allow-oom
+-- move: what waits in one lane waits in another, in the same order: a provider was renamed, or an operator brings an orphaned lane home.
+-- ARGV  from to max      Reply moved, and how many are left
+local from, to, max = take(), take(), take_number()
+local moved = 0
+for _, key in ipairs({due_key(from), again_key(from)}) do
+    local ids = max > 0 and redis.call('ZRANGE', key, 0, max - 1) or {}
+    max = max - #ids
+    for _, id in ipairs(ids) do
+        local record = load(string.match(id, '^(%w+):(%d+)$'))
+        if record and index_of(record) == key then
+            record.lane = to
+            settle(record, key)
+            moved = moved + 1
+        else
+            redis.call('ZREM', key, id)
+        end
+    end
+end
+local left = redis.call('ZCARD', due_key(from)) + redis.call('ZCARD', again_key(from))
+if left == 0 then
+    redis.pcall('HDEL', base .. ':lanes', from)
+end
+return {moved, left}

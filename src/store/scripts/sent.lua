@@ -1,0 +1,24 @@
+#!lua flags=allow-oom
+-- sent: any state -> SENT, any fence: the provider's yes is the truth, whoever brings it.
+-- ARGV  retain_ms items, each: eid ordinal fence attempt reply
+-- Reply per item 1 noted, 2 was noted before, 3 noted, though the lease was another's, 0 unknown here
+local retain_ms = take_number()
+local reply = {}
+for i = 1, take_number() do
+    local record = load(take(), take())
+    local fence, attempt, words = take_number(), take_number(), take()
+    if not record then
+        reply[i] = 0
+    elseif record.state == 'S' then
+        reply[i] = 2
+    else
+        local is_ours = record.state == 'L' and record.fence == fence
+        record.attempts = math.max(record.attempts, attempt)
+        finish(record, 'S', retain_ms)
+        if record.fence > 1 or not is_ours then
+            tell(record.eid, record.ordinal, 'sent ' .. words)
+        end
+        reply[i] = is_ours and 1 or 3
+    end
+end
+return reply

@@ -1,0 +1,80 @@
+/* Reads INFO and judges it. No connection of its own. Loop thread. */
+#include "herald/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The value of "name:" at the start of a line, cut to fit; "" if absent. */
+static void field(const char *info, size_t len, const char *name, char *ret, size_t room)
+{
+    size_t name_len = strlen(name);
+    const char *line = info, *end = info + len;
+    ret[0] = '\0';
+    while (line < end) {
+        const char *line_end = memchr(line, '\n', (size_t)(end - line));
+        if (line_end == NULL)
+            line_end = end;
+        if ((size_t)(line_end - line) > name_len && line[name_len] == ':' && memcmp(line, name, name_len) == 0) {
+            const char *value = line + name_len + 1;
+            size_t value_len = (size_t)(line_end - value);
+            if (value_len > 0 && value[value_len - 1] == '\r')
+                value_len--;
+            snprintf(ret, room, "%.*s", (int)value_len, value);
+            return;
+        }
+        line = line_end + 1;
+    }
+}
+
+void server_read(const char *info, size_t len, struct server *ret)
+{
+    char text[64];
+    memset(ret, 0, sizeof *ret);
+    field(info, len, "run_id", ret->run_id, sizeof ret->run_id);
+    field(info, len, "master_replid", ret->replication_id, sizeof ret->replication_id);
+    field(info, len, "role", text, sizeof text);
+    ret->is_master = strcmp(text, "master") == 0;
+    field(info, len, "redis_version", text, sizeof text);
+    char *end;
+    ret->version_major = (int)strtol(text, &end, 10);
+    ret->version_minor = *end == '.' ? (int)strtol(end + 1, NULL, 10) : 0;
+    field(info, len, "maxmemory_policy", ret->policy, sizeof ret->policy);
+    field(info, len, "maxmemory", text, sizeof text);
+    ret->max_memory = strtoull(text, NULL, 10);
+    field(info, len, "aof_enabled", text, sizeof text);
+    ret->has_aof = text[0] == '1';
+    field(info, len, "loading", text, sizeof text);
+    ret->is_loading = text[0] == '1';
+}
+
+bool server_is_fit(const struct server *server, struct err *err)
+{
+    if (server->is_loading)
+        return err_set(err, ERR_TRANSIENT, "Redis is loading its data");
+    if (!server->is_master)
+        return err_set(err, ERR_CONFIG, "this Redis is a replica: point [redis] url at the master");
+    if (server->version_major < 7)
+        return err_set(err, ERR_CONFIG, "this is Redis %d.%d: 7.0 or newer is needed", server->version_major,
+                       server->version_minor);
+    if (server->max_memory > 0 && strncmp(server->policy, "allkeys-", 8) == 0)
+        return err_set(err, ERR_CONFIG,
+                       "maxmemory-policy %s may evict what was promised: set it to noeviction, or maxmemory to 0", server->policy);
+    return true;
+}
+
+void server_each_warning(const struct server *server, void (*on_warning)(void *arg, const char *text), void *arg)
+{
+    if (!server->has_aof)
+        on_warning(arg, "Redis keeps no append-only file: its crash loses what was accepted and not yet sent, and the memory "
+                        "of what was sent; set appendonly yes");
+    if (server->max_memory > 0 && strncmp(server->policy, "volatile-", 9) == 0)
+        on_warning(arg, "Redis may evict the record of a sent event before the dedupe window is over, and it would be sent "
+                        "again: set maxmemory-policy noeviction");
+}
+
+bool server_is_same(const struct server *a, const struct server *b)
+{
+    return strcmp(a->run_id, b->run_id) == 0 && strcmp(a->replication_id, b->replication_id) == 0 &&
+           a->is_master == b->is_master;
+}
