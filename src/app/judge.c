@@ -1,0 +1,152 @@
+/* What becomes of a delivery that a lane handed back: the one place where an attempt's facts turn into a next state.
+ * Lane threads report, this decides. Loop thread. */
+#include <stddef.h>
+#include <string.h>
+
+#include "delivery_log.h"
+#include "dispatch_private.h"
+#include "herald/backoff.h"
+#include "herald/clock.h"
+#include "herald/hash.h"
+#include "herald/log.h"
+
+#define THROTTLED_DEFAULT_MS 15000 /* where the provider does not say how long */
+#define CONTENT_RETRY_MS 60000     /* a missing template: an operator has to act, a minute is soon enough */
+
+static void say_closed(const struct station *station, const struct delivery *delivery)
+{
+    LOG(LOG_LEVEL_WARNING, "lane.closed", "the provider fails: nothing is sent to it until it answers a probe",
+        log_text(LOG_KEY_PROVIDER, station->provider->name), log_text(LOG_KEY_REASON, delivery->outcome.reason),
+        log_text(LOG_KEY_REPLY, delivery->attempt.reply),
+        log_int(LOG_KEY_WAIT_MS, station->breaker.until_mono_ms - clock_mono_ms()));
+}
+
+static void on_answer(struct station *station)
+{
+    if (breaker_on_success(&station->breaker)) {
+        LOG(LOG_LEVEL_NOTICE, "lane.opened", "the provider answers again", log_text(LOG_KEY_PROVIDER, station->provider->name));
+        station_wake(station);
+    }
+}
+
+/* A refusal for policy (5.7.x) is about one recipient, until five different ones in a row say that it is about us. */
+static bool is_our_fault(struct station *station, const struct delivery *delivery)
+{
+    const char *enhanced = delivery->attempt.enhanced;
+    if (enhanced[0] != '5' || enhanced[1] != '.' || enhanced[2] != '7')
+        return false;
+    uint8_t hash[HASH_BYTES];
+    uint64_t recipient = 0;
+    const struct hash_part part = {delivery->email, strlen(delivery->email)};
+    hash_parts(&part, 1, hash);
+    memcpy(&recipient, hash, sizeof recipient);
+    for (unsigned i = 0; i < station->refused_count; i++)
+        if (station->refused[i] == recipient)
+            return station->refused_count == STATION_POLICY_REFUSALS;
+    if (station->refused_count < STATION_POLICY_REFUSALS)
+        station->refused[station->refused_count++] = recipient;
+    return station->refused_count == STATION_POLICY_REFUSALS;
+}
+
+static void defer(struct dispatch *dispatch, struct delivery *delivery, bool is_attempt, int64_t delay_ms)
+{
+    unsigned attempts = delivery->attempt_number - (is_attempt ? 0 : 1);
+    dispatch->options.counters->retried++;
+    delivery_log(LOG_LEVEL_WARNING, "delivery.retry",
+                 is_attempt ? "not sent, will be tried again" : "not sent, waits without an attempt spent", delivery, delay_ms);
+    settle_add(dispatch->settle, SETTLE_FAIL, delivery, FAIL_DEFER, attempts, delay_ms);
+}
+
+static void bury(struct dispatch *dispatch, struct delivery *delivery, const char *message)
+{
+    dispatch->options.counters->dead++;
+    delivery_log(LOG_LEVEL_WARNING, "delivery.dead", message, delivery, -1);
+    settle_add(dispatch->settle, SETTLE_FAIL, delivery, FAIL_DEAD, delivery->attempt_number, 0);
+}
+
+static void retry_later(struct dispatch *dispatch, const struct station *station, struct delivery *delivery)
+{
+    const struct config_provider *provider = station->provider;
+    if (delivery->attempt_number >= provider->max_attempts) {
+        bury(dispatch, delivery, "given up: too many attempts");
+        return;
+    }
+    defer(dispatch, delivery, true,
+          backoff_delay_ms(delivery->attempt_number, provider->backoff_base_ms, provider->backoff_max_ms, dispatch_random()));
+}
+
+static void on_destination(struct dispatch *dispatch, struct station *station, struct delivery *delivery)
+{
+    if (delivery->attempt.abort == ABORT_CONTENT) {
+        /* The notification is broken, not the provider: nobody else has to wait for it. */
+        breaker_on_unused(&station->breaker);
+        defer(dispatch, delivery, false, CONTENT_RETRY_MS);
+        return;
+    }
+    int64_t now = clock_mono_ms();
+    if (breaker_on_failure(&station->breaker, now, dispatch_random()))
+        say_closed(station, delivery);
+    int64_t open_ms = station->breaker.state == BREAKER_OPEN ? station->breaker.until_mono_ms - now : 0;
+    defer(dispatch, delivery, false, open_ms > BREAKER_MIN_OPEN_MS ? open_ms : BREAKER_MIN_OPEN_MS);
+    station_wake(station);
+}
+
+static void on_unknown(struct dispatch *dispatch, struct station *station, struct delivery *delivery)
+{
+    dispatch->options.counters->unknown++;
+    if (station->provider->on_unknown == ON_UNKNOWN_HOLD) {
+        delivery_log(LOG_LEVEL_WARNING, "delivery.unknown", "may have been sent: held for an operator", delivery, -1);
+        settle_add(dispatch->settle, SETTLE_FAIL, delivery, FAIL_UNKNOWN, delivery->attempt_number, 0);
+        return;
+    }
+    delivery_log(LOG_LEVEL_WARNING, "delivery.unknown", "may have been sent: will be sent again", delivery, -1);
+    retry_later(dispatch, station, delivery);
+}
+
+void judge_delivery(struct dispatch *dispatch, struct delivery *delivery)
+{
+    struct station *station = delivery->lane;
+    const struct attempt *attempt = &delivery->attempt;
+    station->held--;
+    station->held_bytes -= delivery->bytes_len;
+    outcome_classify(attempt, &delivery->outcome);
+    if (delivery->outcome.class == OUTCOME_PERMANENT && is_our_fault(station, delivery))
+        delivery->outcome.class = OUTCOME_DESTINATION;
+    switch (delivery->outcome.class) {
+    case OUTCOME_SENT:
+        station->refused_count = 0;
+        on_answer(station);
+        dispatch->options.counters->sent++;
+        delivery_log(LOG_LEVEL_INFO, "delivery.sent", "sent", delivery, -1);
+        settle_add(dispatch->settle, SETTLE_SENT, delivery, 0, delivery->attempt_number, 0);
+        break;
+    case OUTCOME_PERMANENT:
+        if (attempt->abort == ABORT_NONE)
+            on_answer(station);
+        else
+            breaker_on_unused(&station->breaker);
+        bury(dispatch, delivery, "refused for good");
+        break;
+    case OUTCOME_TEMPORARY:
+        on_answer(station);
+        retry_later(dispatch, station, delivery);
+        break;
+    case OUTCOME_THROTTLED:
+        on_answer(station);
+        defer(dispatch, delivery, false, attempt->retry_after_ms > 0 ? attempt->retry_after_ms
+                                          : backoff_delay_ms(1, THROTTLED_DEFAULT_MS, THROTTLED_DEFAULT_MS, dispatch_random()));
+        break;
+    case OUTCOME_DESTINATION:
+        on_destination(dispatch, station, delivery);
+        break;
+    case OUTCOME_UNKNOWN:
+        breaker_on_unused(&station->breaker);
+        on_unknown(dispatch, station, delivery);
+        break;
+    case OUTCOME_RELEASED:
+        breaker_on_unused(&station->breaker);
+        dispatch->options.counters->released++;
+        settle_add(dispatch->settle, SETTLE_RELEASE, delivery, 0, 0, 0);
+        break;
+    }
+}

@@ -1,0 +1,51 @@
+/* upkeep.h - what has to happen every so often: the tick, renewal, reaping, trimming, the heartbeat, the canary, orphaned lanes.
+ *
+ * One timer, one second; everything else is a multiple of it. Loop thread.
+ */
+#ifndef HERALD_APP_UPKEEP_H
+#define HERALD_APP_UPKEEP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "counters.h"
+#include "dispatch.h"
+#include "herald/config.h"
+#include "herald/err.h"
+#include "herald/ledger.h"
+#include "herald/link.h"
+
+struct upkeep;
+
+struct upkeep_options {
+    uv_loop_t *loop;
+    struct link *commands;             /* borrowed, as all below: they outlive us */
+    struct ledger *ledger;
+    struct dispatch *dispatch;
+    const struct counters *counters;
+    struct config *config;             /* a reference is taken */
+    const char *incarnation;
+    const char *canary_channel;
+    /* Published twice and not seen: the subscription is not to be trusted. */
+    void (*on_canary_missed)(void *arg);
+    /* Every second. */
+    void (*on_second)(void *arg);
+    void *arg;
+};
+
+bool upkeep_new(const struct upkeep_options *options, struct upkeep **ret, struct err *err) MUST_CHECK;
+void upkeep_close(struct upkeep *upkeep, void (*on_closed)(void *arg), void *arg); /* frees it */
+
+/* The command connection is usable, or no longer. Nothing is reaped for one full lease after it became so. */
+void upkeep_on_redis(struct upkeep *upkeep, bool is_usable);
+/* The subscription stands, or no longer: only then a canary that is not seen means anything. */
+void upkeep_on_subscribed(struct upkeep *upkeep, bool is_subscribed);
+/* A canary came through. */
+void upkeep_on_canary(struct upkeep *upkeep, const char *bytes, size_t len);
+void upkeep_reload(struct upkeep *upkeep, struct config *config);
+/* Takes us off the list of instances. */
+void upkeep_leave(struct upkeep *upkeep);
+
+#endif

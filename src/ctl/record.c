@@ -1,0 +1,133 @@
+/* Reads what the ledger's scripts wrote: the packed records, the history and the payload of one event. */
+#include "record.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <hiredis/hiredis.h>
+
+const char *record_state_name(char state)
+{
+    switch (state) {
+    case 'A': return "accepted";
+    case 'D': return "deferred";
+    case 'L': return "leased";
+    case 'U': return "unknown";
+    case 'X': return "dead";
+    case 'S': return "sent";
+    case 'R': return "dropped";
+    default: return "?";
+    }
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const struct record_line *left = a, *right = b;
+    return (left->at_ms > right->at_ms) - (left->at_ms < right->at_ms);
+}
+
+static bool read_history(struct client *client, struct record *record, struct err *err)
+{
+    char key[CLIENT_KEY_BYTES], suffix[EVENT_EID_CHARS + 8];
+    const redisReply *reply;
+    snprintf(suffix, sizeof suffix, "x:%s", record->eid);
+    if (!client_run(client, 2, (const char *[]){"HGETALL", client_key(client, suffix, key)}, NULL, &reply, err))
+        return false;
+    for (size_t i = 0; i + 1 < reply->elements && record->history_count < RECORD_HISTORY; i += 2) {
+        struct record_line *line = &record->history[record->history_count];
+        long long at_ms;
+        int at;
+        if (reply->element[i]->str[0] != 'h' ||
+            sscanf(reply->element[i + 1]->str, "%lld %7s %n", &at_ms, line->ordinal, &at) < 2)
+            continue;
+        line->at_ms = at_ms;
+        snprintf(line->text, sizeof line->text, "%s", reply->element[i + 1]->str + at);
+        record->history_count++;
+    }
+    qsort(record->history, record->history_count, sizeof *record->history, by_time);
+    return true;
+}
+
+static bool read_payload(struct client *client, struct record *record, struct err *err)
+{
+    char key[CLIENT_KEY_BYTES], suffix[EVENT_EID_CHARS + 8];
+    const redisReply *reply;
+    snprintf(suffix, sizeof suffix, "p:%s", record->eid);
+    if (!client_run(client, 2, (const char *[]){"GET", client_key(client, suffix, key)}, NULL, &reply, err))
+        return false;
+    if (reply->type != REDIS_REPLY_STRING)
+        return true;
+    record->payload = malloc((size_t)reply->len + 1);
+    if (record->payload == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    memcpy(record->payload, reply->str, (size_t)reply->len + 1);
+    record->payload_len = (size_t)reply->len;
+    return true;
+}
+
+bool record_read(struct client *client, const char *eid, struct record *ret, struct err *err)
+{
+    char key[CLIENT_KEY_BYTES], suffix[EVENT_EID_CHARS + 8];
+    const redisReply *reply;
+    struct record record = {0};
+    snprintf(record.eid, sizeof record.eid, "%s", eid);
+    snprintf(suffix, sizeof suffix, "e:%s", record.eid);
+    if (!client_run(client, 2, (const char *[]){"HGETALL", client_key(client, suffix, key)}, NULL, &reply, err))
+        return false;
+    if (reply->elements == 0)
+        return err_set(err, ERR_INPUT, "no event %s", eid);
+    for (size_t i = 0; i + 1 < reply->elements; i += 2) {
+        const char *name = reply->element[i]->str;
+        const redisReply *value = reply->element[i + 1];
+        char *end;
+        unsigned long ordinal = strtoul(name, &end, 10);
+        if (strcmp(name, "t") == 0) {
+            record.accepted_ms = strtoll(value->str, NULL, 10);
+        } else if (end != name && *end == '\0' && ordinal < DELIVERY_MAX_PER_EVENT &&
+                   ledger_read_record(value->str, (size_t)value->len, &record.deliveries[ordinal])) {
+            if (ordinal >= record.delivery_count)
+                record.delivery_count = ordinal + 1;
+        }
+    }
+    if (!read_history(client, &record, err) || !read_payload(client, &record, err)) {
+        record_done(&record);
+        return false;
+    }
+    *ret = record;
+    return true;
+}
+
+void record_done(struct record *record)
+{
+    free(record->payload);
+    record->payload = NULL;
+}
+
+bool record_find(const struct config *config, struct client *client, const char *id, struct record *ret, struct err *err)
+{
+    char eid[EVENT_EID_CHARS + 1];
+    for (size_t i = 0; i < config->source_count; i++) {
+        event_eid(config->sources[i].space, id, eid);
+        if (record_read(client, eid, ret, err))
+            return true;
+        if (err->kind != ERR_INPUT)
+            return false;
+    }
+    if (strlen(id) == EVENT_EID_CHARS && strspn(id, "0123456789abcdef") == EVENT_EID_CHARS)
+        return record_read(client, id, ret, err);
+    return err_set(err, ERR_INPUT,
+                   "no event '%s' is known: it never came, was refused (see the log and the rejected list), or is past the "
+                   "dedupe window",
+                   id);
+}
+
+const char *record_last_words(const struct record *record, unsigned ordinal)
+{
+    char name[8];
+    snprintf(name, sizeof name, "%u", ordinal);
+    for (size_t i = record->history_count; i > 0; i--)
+        if (strcmp(record->history[i - 1].ordinal, name) == 0)
+            return record->history[i - 1].text;
+    return "";
+}
