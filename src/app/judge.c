@@ -15,8 +15,10 @@
 
 static void say_closed(const struct station *station, const struct delivery *delivery)
 {
+    const struct log_field none = {.type = LOG_NONE};
     LOG(LOG_LEVEL_WARNING, "lane.closed", "the provider fails: nothing is sent to it until it answers a probe",
         log_text(LOG_KEY_PROVIDER, station->provider->name), log_text(LOG_KEY_REASON, delivery->outcome.reason),
+        delivery->attempt.code != 0 ? log_int(LOG_KEY_CODE, delivery->attempt.code) : none,
         log_text(LOG_KEY_REPLY, delivery->attempt.reply),
         log_int(LOG_KEY_WAIT_MS, station->breaker.until_mono_ms - clock_mono_ms()));
 }

@@ -110,6 +110,8 @@ void station_push(struct station *station, struct delivery *delivery)
 {
     delivery->lane = station;
     delivery->config = config_ref(station->config);
+    /* The payload may name a provider that was renamed since. This name lives as long as the snapshot. */
+    delivery->provider = station->provider->name;
     station->held++;
     station->held_bytes += delivery->bytes_len;
     if (station->breaker.state != BREAKER_CLOSED)

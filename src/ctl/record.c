@@ -7,6 +7,8 @@
 
 #include <hiredis/hiredis.h>
 
+#include "herald/clock.h"
+
 const char *record_state_name(char state)
 {
     switch (state) {
@@ -27,6 +29,21 @@ static int by_time(const void *a, const void *b)
     return (left->at_ms > right->at_ms) - (left->at_ms < right->at_ms);
 }
 
+/* Scripts write times as milliseconds, behind the words "retry" and "limited": people get dates. */
+static void write_words(const char *words, char *ret, size_t room)
+{
+    char verb[12], at[CLOCK_RFC3339_BYTES];
+    long long ms;
+    int rest;
+    if (sscanf(words, "%11[a-z] %lld %n", verb, &ms, &rest) == 2 &&
+        (strcmp(verb, "retry") == 0 || strcmp(verb, "limited") == 0)) {
+        clock_rfc3339(ms, at);
+        snprintf(ret, room, "%s, next at %s: %s%s", verb, at, words + rest, verb[0] == 'l' ? "'s limit" : "");
+    } else {
+        snprintf(ret, room, "%s", words);
+    }
+}
+
 static bool read_history(struct client *client, struct record *record, struct err *err)
 {
     char key[CLIENT_KEY_BYTES], suffix[EVENT_EID_CHARS + 8];
@@ -42,7 +59,7 @@ static bool read_history(struct client *client, struct record *record, struct er
             sscanf(reply->element[i + 1]->str, "%lld %7s %n", &at_ms, line->ordinal, &at) < 2)
             continue;
         line->at_ms = at_ms;
-        snprintf(line->text, sizeof line->text, "%s", reply->element[i + 1]->str + at);
+        write_words(reply->element[i + 1]->str + at, line->text, sizeof line->text);
         record->history_count++;
     }
     qsort(record->history, record->history_count, sizeof *record->history, by_time);
