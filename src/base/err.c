@@ -24,7 +24,7 @@ static void finish(char *text, size_t room, size_t wanted)
             *c = ' ';
 }
 
-bool err_set(struct err *err, enum err_kind kind, const char *format, ...)
+bool(err_set)(struct err *err, enum err_kind kind, const char *format, ...)
 {
     char text[sizeof(err->text)]; /* the arguments may point into err->text */
     va_list args;
@@ -40,7 +40,7 @@ bool err_set(struct err *err, enum err_kind kind, const char *format, ...)
     return false;
 }
 
-bool err_wrap(struct err *err, const char *format, ...)
+bool(err_wrap)(struct err *err, const char *format, ...)
 {
     char text[sizeof(err->text)];
     va_list args;

@@ -44,9 +44,10 @@ enum log_format log_sink_format(const struct log_options *options)
     return format;
 }
 
-/* stderr is shared with whoever started us, so it is not made non-blocking: a socket is asked not to block
+/* stderr is shared with whoever started us, so it is not made non-blocking. A socket is asked not to block
  * for this call, and a pipe that polls writable takes PIPE_BUF bytes at once. A terminal stopped in the
- * middle of a line does block; log_stop leaves the thread behind then. */
+ * middle of a line, and a pipe that somebody else filled since the poll, do block; log_stop leaves the thread
+ * behind then. */
 static ssize_t write_some(int fd, const char *bytes, size_t len)
 {
     ssize_t wrote = send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -79,6 +79,8 @@ size_t json_string_copy(const struct json *json, const struct json_token *token,
     size_t len = 0;
 
     assert(token->type == JSON_STRING);
+    if (!token->has_escapes && ret == NULL)
+        return (size_t)(end - at);
     while (at < end) {
         size_t run_len = next_run(&at, end, scratch, &run);
         if (ret)
@@ -88,12 +90,11 @@ size_t json_string_copy(const struct json *json, const struct json_token *token,
     return len;
 }
 
-bool json_string_is(const struct json *json, const struct json_token *token, const char *text)
+static bool is_escaped_text(const char *at, const char *end, const char *text)
 {
-    const char *at = json->text + token->start, *end = json->text + token->end, *run;
     char scratch[UTF8_MAX_BYTES];
+    const char *run;
 
-    assert(token->type == JSON_STRING);
     while (at < end) {
         size_t run_len = next_run(&at, end, scratch, &run);
         /* The run holds no NUL, so this stops at the text's end. */
@@ -102,6 +103,19 @@ bool json_string_is(const struct json *json, const struct json_token *token, con
         text += run_len;
     }
     return *text == '\0';
+}
+
+bool json_string_is(const struct json *json, const struct json_token *token, const char *text)
+{
+    const char *at = json->text + token->start;
+    size_t len = token->end - token->start;
+
+    assert(token->type == JSON_STRING);
+    if (token->has_escapes)
+        return is_escaped_text(at, at + len, text);
+    if (len > 0 && *at != *text) /* a look-up ends here for most names: not worth a call */
+        return false;
+    return strncmp(text, at, len) == 0 && text[len] == '\0';
 }
 
 void json_unescape(const struct json *json, const struct json_token *token, struct buffer *ret)
@@ -142,22 +156,33 @@ void json_escape(const char *text, size_t len, struct buffer *ret)
 }
 
 /* With fewer escapes, perhaps, than it came with. */
-static void write_string(const struct json *json, const struct json_token *token, struct buffer *ret)
+static void write_escaped(const char *at, const char *end, struct buffer *ret)
 {
-    const char *at = json->text + token->start, *end = json->text + token->end, *run;
     char scratch[UTF8_MAX_BYTES];
+    const char *run;
 
     buffer_char(ret, '"');
     while (at < end) {
         bool is_escape = *at == '\\';
         size_t run_len = next_run(&at, end, scratch, &run);
-        /* What is not an escape holds neither quote, backslash nor control: it is canonical as it stands. */
         if (is_escape)
             json_escape(run, run_len, ret);
         else
             buffer_append(ret, run, run_len);
     }
     buffer_char(ret, '"');
+}
+
+static void write_string(const struct json *json, const struct json_token *token, struct buffer *ret)
+{
+    const char *at = json->text + token->start, *end = json->text + token->end;
+
+    /* Without escapes it holds neither quote, backslash nor control: it is canonical as it stands, its quotes
+     * too. */
+    if (token->has_escapes)
+        write_escaped(at, end, ret);
+    else
+        buffer_append(ret, at - 1, (size_t)(end - at) + 2);
 }
 
 static bool is_skipped(const struct json *json, const struct json_token *name, const char *const *skip)

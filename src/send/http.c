@@ -298,9 +298,9 @@ static void begin(void *state, struct delivery *delivery)
     slot->is_running = true;
 }
 
-/* libcurl retries an unanswered request in two cases: its connection was in use before (and may have died at any moment), or the
- * server refused the stream, by RST_STREAM or by a GOAWAY that excludes it. Where the connection was this request's own the
- * first is out of the question. */
+/* libcurl repeats an unanswered request in two cases: its connection was in use before (and may have died at any moment), or the
+ * server refused the stream. Where the connection was this request's own, the first is out of the question (7.88.1; 8.14.1 by its
+ * source). A GOAWAY that leaves the connection without streams reads like any other framing error, and stays unknown. */
 static bool was_refused(const struct slot *slot, CURLcode code)
 {
     return code == CURLE_SEND_FAIL_REWIND && slot->is_alone;

@@ -100,6 +100,11 @@ bool intake_await(struct intake *intake, size_t len)
         int value = len > INT32_MAX ? INT32_MAX : (int)len; /* the kernel lowers it to what the socket can hold */
         if (setsockopt(intake->fd, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof(value)) < 0)
             return false;
+        /* The receive buffer has grown, but a sender whose window is shut hears of it only by its next probe, 200 ms later, unless a read of
+         * ours makes the kernel say so. A peek does. */
+        char byte;
+        if (len > intake->lowat)
+            (void)recv(intake->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
         intake->lowat = len;
     }
     return true;

@@ -10,6 +10,8 @@
 
 #include "ledger_call.h"
 
+#define RECORD_MAX_BYTES 64 /* prelude.lua says why */
+
 bool ledger_new(const struct ledger_options *options, struct ledger **ret, struct err *err)
 {
     if (strlen(options->prefix) > LEDGER_MAX_PREFIX)
@@ -55,7 +57,7 @@ const char *ledger_script(const char *name, const char **ret_sha)
 
 bool ledger_read_record(const char *text, size_t len, struct ledger_record *ret)
 {
-    char copy[128]; /* a record is at most 64 bytes */
+    char copy[RECORD_MAX_BYTES + 1];
     struct ledger_record record = {0};
     if (len >= sizeof copy)
         return false;

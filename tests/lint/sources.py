@@ -99,6 +99,7 @@ def layers(root):
 BANNED = {
     r"\b(strcpy|strcat|stpcpy|sprintf|vsprintf|gets|alloca|strtok|atoi|atol|system|popen|tmpnam|mktemp)\s*\(":
         "has no bound, no error or a shell in it",
+    r"\b(localtime|gmtime|asctime|ctime|getpwuid|getpwnam|gethostbyname|inet_ntoa|rand)\s*\(": "is not for threads",
     r"\b(sleep|usleep)\s*\(": "wait on a condition with a deadline",
 }
 

@@ -7,6 +7,8 @@
 
 #define LOOP_PATIENCE_MS 10000 /* far more than anything takes that works */
 
+#define LOOP_TICK_MS 10 /* the loop turns at least so often: what is awaited may lie outside of it */
+
 /* Turns the loop until is_so(arg), for timeout_ms at most; whether it is. */
 bool loop_until(uv_loop_t *loop, bool (*is_so)(void *arg), void *arg, int timeout_ms);
 

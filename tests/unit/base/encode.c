@@ -89,8 +89,9 @@ Test(encode, url_safe_base64_is_read)
 Test(encode, what_is_not_base64_is_refused_and_leaves_the_length_alone)
 {
     static const char *rows[] = {
-        "Z",        "Zm9vY", "=",      "==",      "====", "Z===",    "Zg=",  "Zm9=v", "Zg==Zg==", "Zm9v=",
-        "Zm9v====", "Zm 9v", "Zm9v\n", "Zm9v Zg", "Zm9$", "Zm9\xc3", "Zh==", "Zh",    "Zm9=",     "Zm9",
+        "Z",    "A",       "Zm9vA",    "Zm9vY", "=",        "==",    "====",   "Z===",
+        "Zg=",  "Zm9=v",   "Zg==Zg==", "Zm9v=", "Zm9v====", "Zm 9v", "Zm9v\n", "Zm9v Zg",
+        "Zm9$", "Zm9\xc3", "Zh==",     "Zh",    "Zm9=",     "Zm9",
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

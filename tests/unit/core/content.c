@@ -366,10 +366,13 @@ Test(content, a_notifications_name_can_not_leave_the_directory)
 {
     static const char *const names[] = {"", ".", "..", "../x", "a/b", ".hidden"};
 
+    write_file(".hidden/push.json", "1");
+
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         struct content *content = NULL;
         struct err err = {0};
         cr_expect_not(content_load(root, names[i], &content, &err), "%s", names[i]);
         cr_expect_eq(err.kind, ERR_CONFIG);
+        cr_expect_not_null(strstr(err.text, "expected a notification's name"), "%s", err.text);
     }
 }

@@ -408,7 +408,7 @@ Test(event, what_means_the_same_has_the_same_content)
 Test(event, as_many_volatile_members_as_allowed_are_left_out)
 {
     const char *names[EVENT_MAX_VOLATILE + 1] = {NULL};
-    char storage[EVENT_MAX_VOLATILE][8], content[EVENT_EID_CHARS + 1];
+    char storage[EVENT_MAX_VOLATILE][16], content[EVENT_EID_CHARS + 1];
     struct event_rules rules = {.space = "s", .volatile_members = names};
 
     for (int i = 0; i < EVENT_MAX_VOLATILE; i++) {

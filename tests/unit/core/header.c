@@ -84,6 +84,9 @@ Test(header, names_are_atoms_quoted_or_encoded)
         /* 78 bytes, then 79. */
         {X60, "To: " X60 " <a@b.example>\r\n"},
         {X60 "x", "To: " X60 "x\r\n <a@b.example>\r\n"},
+        /* A name that could need quotes and fits no line with them. */
+        {X60 X10 "12", "To: " X60 X10 "12\r\n <a@b.example>\r\n"},
+        {X60 X10 "123", "To: =?utf-8?Q?" X60 "?=\r\n =?utf-8?Q?" X10 "123?= <a@b.example>\r\n"},
         /* A line that holds an encoded word ends at 76. */
         {E_ACUTE X10 X10 X10 X10, "To: =?utf-8?Q?=C3=A9" X10 X10 X10 X10 "?= <a@b.example>\r\n"},
         {E_ACUTE X10 X10 X10 X10 "1", "To: =?utf-8?Q?=C3=A9" X10 X10 X10 X10 "1?=\r\n <a@b.example>\r\n"},

@@ -225,8 +225,8 @@ Test(json, every_value_of_the_grammar_is_accepted)
                                        "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0001\\uABCD\\uabcd\"",
                                        "\"\\uD800\\uDC00\\uDBFF\\uDFFF\"",
                                        "\"\x7F\"",
-                                       "\"\xC2\x80 \xDF\xBF \xE0\xA0\x80 \xED\x9F\xBF \xEE\x80\x80 "
-                                       "\xEF\xBF\xBF \xF0\x90\x80\x80 \xF4\x8F\xBF\xBF\"",
+                                       "\"\xC2\x80 \xDF\xBF \xE0\xA0\x80 \xED\x9F\xBF\"",
+                                       "\"\xEE\x80\x80 \xEF\xBF\xBF \xF0\x90\x80\x80 \xF4\x8F\xBF\xBF\"",
                                        "12345678901234567890123456789012345678901234567890",
                                        "1e999999",
                                        "{\"a\":1,\"A\":2,\"aa\":3,\"\\u0061\\u0061a\":4}"};

@@ -79,7 +79,7 @@ Test(mime, base64_is_chosen_where_it_is_shorter)
     mime_text_part("plain", "12345\xC3\n", 7, &out);
     cr_expect_not_null(strstr(out.data, "quoted-printable"));
     buffer_reset(&out);
-    mime_text_part("plain", "1234\xC3\xA9\n", 7, &out);
+    mime_text_part("plain", "12345678\xC3\xA9\n", 11, &out);
     cr_expect_not_null(strstr(out.data, "base64"));
     buffer_done(&out);
 }

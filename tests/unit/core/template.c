@@ -43,10 +43,11 @@ static struct template *compile(const char *name, const char *text, enum templat
 
 static struct json_object *parse(const char *json)
 {
-    enum json_tokener_error why;
-    struct json_object *data = json_tokener_parse_verbose(json, &why);
+    struct json_tokener *tokener = json_tokener_new_ex(4 * TEMPLATE_MAX_DEPTH);
+    struct json_object *data = json_tokener_parse_ex(tokener, json, (int)strlen(json) + 1);
 
-    cr_assert(why == json_tokener_success, "%s", json);
+    cr_assert_eq(json_tokener_get_error(tokener), json_tokener_success, "%s", json);
+    json_tokener_free(tokener);
     return data;
 }
 
@@ -411,6 +412,28 @@ Test(template, a_partial_that_includes_itself_for_ever_is_given_up)
     cr_expect_eq(err.kind, ERR_PERMANENT);
 }
 
+Test(template, sections_and_partials_count_together)
+{
+    static const struct partial node[MAX_PARTIALS] = {{"node", "<{{#kids}}{{>node}}{{/kids}}>"}};
+    struct err err = {0};
+
+    /* The outermost is one level, each below it two. */
+    for (int below = 0; below <= (TEMPLATE_MAX_DEPTH - 1) / 2 + 1; below++) {
+        struct buffer json;
+
+        buffer_init(&json, 1 << 10);
+        for (int i = 0; i < below; i++)
+            buffer_text(&json, "{\"kids\":[");
+        buffer_text(&json, "{\"kids\":[]}");
+        for (int i = 0; i < below; i++)
+            buffer_text(&json, "]}");
+        char *got = render("{{>node}}", json.data, ESCAPE_NONE, node, &err);
+        cr_expect_eq(got != NULL, 1 + 2 * below <= TEMPLATE_MAX_DEPTH, "%d", below);
+        free(got);
+        buffer_done(&json);
+    }
+}
+
 static char *list_of(int count)
 {
     struct buffer json;
@@ -462,13 +485,16 @@ Test(template, output_past_its_bound_is_refused_and_leaves_the_buffer_as_it_was)
 
 Test(template, the_buffers_own_bound_counts_in_every_mode)
 {
-    for (int escape = ESCAPE_NONE; escape <= ESCAPE_JSON; escape++) {
+    /* Room for what is to be escaped, not for the result. */
+    static const size_t room[] = {[ESCAPE_NONE] = 3, [ESCAPE_HTML] = 5, [ESCAPE_JSON] = 5};
+
+    for (size_t escape = ESCAPE_NONE; escape <= ESCAPE_JSON; escape++) {
         struct template *template = compile("t", "{{a}}", (enum template_escape)escape);
         struct json_object *data = parse("{\"a\":\"\\\"\\\"\\\"\\\"\"}");
         struct err err = {0};
         struct buffer out;
 
-        buffer_init(&out, 3);
+        buffer_init(&out, room[escape]);
         cr_expect_not(template_render(template, data, NULL, NULL, &out, &err));
         cr_expect_eq(err.kind, ERR_PERMANENT, "%s", err.text);
         cr_expect_eq(out.len, 0);

@@ -1,5 +1,7 @@
 /* null.c - what the null provider can be told, and that it does so. */
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "herald/clock.h"
