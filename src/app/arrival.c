@@ -9,7 +9,8 @@
 #include "herald/address.h"
 #include "herald/clock.h"
 
-#define PAYLOAD_MAX_BYTES (EVENT_MAX_BYTES + 128 * 1024) /* the event and a line of at most 4 KiB for each target */
+#define PAYLOAD_MAX_BYTES                                                                                    \
+    (EVENT_MAX_BYTES + 128 * 1024) /* the event and a line of at most 4 KiB for each target */
 
 void arrival_read(struct arrival *arrival, int64_t now_ms, int64_t dedupe_window_ms)
 {
@@ -19,12 +20,14 @@ void arrival_read(struct arrival *arrival, int64_t now_ms, int64_t dedupe_window
     buffer_init(&arrival->payload, PAYLOAD_MAX_BYTES);
     if (arrival->total_len > arrival->message_len || arrival->total_len > EVENT_MAX_BYTES) {
         arrival->is_rejected = true;
-        err_set(&arrival->reason, ERR_INPUT, "too large: %zu bytes, at most %d are taken", arrival->total_len, EVENT_MAX_BYTES);
+        err_set(&arrival->reason, ERR_INPUT, "too large: %zu bytes, at most %d are taken", arrival->total_len,
+                EVENT_MAX_BYTES);
         return;
     }
     if (source->signing_key_count > 0) {
-        if (!event_open_envelope(arrival->message, arrival->message_len, source->signing_keys, source->signing_key_count, now_ms,
-                                 dedupe_window_ms, &arrival->opened, &arrival->len, &arrival->reason)) {
+        if (!event_open_envelope(arrival->message, arrival->message_len, source->signing_keys,
+                                 source->signing_key_count, now_ms, dedupe_window_ms, &arrival->opened,
+                                 &arrival->len, &arrival->reason)) {
             arrival->is_rejected = true;
             return;
         }
@@ -36,8 +39,10 @@ void arrival_read(struct arrival *arrival, int64_t now_ms, int64_t dedupe_window
         .volatile_members = (const char *const *)source->volatile_members,
         .recipient_in_event = source->recipient_in_event,
     };
-    arrival->is_rejected = !event_read(arrival->bytes, arrival->len, &rules, now_ms, &arrival->event, &arrival->reason);
-    arrival->needs_record = !arrival->is_rejected && !arrival->event.has_to && arrival->event.user_id[0] != '\0';
+    arrival->is_rejected =
+        !event_read(arrival->bytes, arrival->len, &rules, now_ms, &arrival->event, &arrival->reason);
+    arrival->needs_record =
+        !arrival->is_rejected && !arrival->event.has_to && arrival->event.user_id[0] != '\0';
 }
 
 static void note(struct arrival *arrival, const char *what)
@@ -67,8 +72,8 @@ static bool is_domain_allowed(const struct config *config, const char *address)
     return false;
 }
 
-static void add_target(struct arrival *arrival, const struct config_provider *provider, struct payload_target *targets,
-                       const char *email, const char *device)
+static void add_target(struct arrival *arrival, const struct config_provider *provider,
+                       struct payload_target *targets, const char *email, const char *device)
 {
     struct accept_event *accept = &arrival->accept;
     size_t i = accept->target_count;
@@ -78,7 +83,10 @@ static void add_target(struct arrival *arrival, const struct config_provider *pr
     }
     targets[i] = (struct payload_target){
         .channel = provider->channel, .provider = provider->name, .email = email, .device = device};
-    payload_scope(provider->channel, arrival->event.user_id, email != NULL ? email : device != NULL ? device : "",
+    payload_scope(provider->channel, arrival->event.user_id,
+                  email != NULL    ? email
+                  : device != NULL ? device
+                                   : "",
                   arrival->scopes[i]);
     accept->targets[i] = (struct accept_target){
         .lane = provider->index,
@@ -90,8 +98,9 @@ static void add_target(struct arrival *arrival, const struct config_provider *pr
     accept->target_count++;
 }
 
-static void plan_email(struct arrival *arrival, const struct config *config, const struct config_provider *provider,
-                       const struct recipient *recipient, struct payload_target *targets)
+static void plan_email(struct arrival *arrival, const struct config *config,
+                       const struct config_provider *provider, const struct recipient *recipient,
+                       struct payload_target *targets)
 {
     if (recipient->email == NULL)
         note(arrival, "skipped email: no address");
@@ -123,7 +132,8 @@ static void plan_nobody(struct arrival *arrival, struct payload_target *targets)
     /* The one channel that needs no address. */
     targets[0] = (struct payload_target){.channel = CHANNEL_WEBHOOK, .provider = "-"};
     snprintf(arrival->scopes[0], sizeof arrival->scopes[0], "-");
-    arrival->accept.targets[0] = (struct accept_target){.scope = arrival->scopes[0], .dead_reason = "no recipient"};
+    arrival->accept.targets[0] =
+        (struct accept_target){.scope = arrival->scopes[0], .dead_reason = "no recipient"};
     arrival->providers[0] = NULL;
     arrival->accept.target_count = 1;
 }

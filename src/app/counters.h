@@ -1,4 +1,5 @@
-/* counters.h - what this process has done since it started: for STATUS, the heartbeat and the last line of the log. Loop thread only. */
+/* counters.h - what this process has done since it started: for STATUS, the heartbeat and the last line of
+ * the log. Loop thread only. */
 #ifndef HERALD_APP_COUNTERS_H
 #define HERALD_APP_COUNTERS_H
 
@@ -17,7 +18,8 @@ struct counters {
     uint64_t dead;
     uint64_t unknown;
     uint64_t released;
-    uint64_t repeated; /* sent, but the lease was another's or it was noted already: may have been sent twice */
+    uint64_t
+        repeated; /* sent, but the lease was another's or it was noted already: may have been sent twice */
     uint64_t limiter_errors;
     uint64_t gaps;
 };

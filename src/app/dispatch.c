@@ -1,4 +1,5 @@
-/* The stations, the list of what is held, and the two clocks that keep them going: the tick and the renewal. Loop thread. */
+/* The stations, the list of what is held, and the two clocks that keep them going: the tick and the renewal.
+ * Loop thread. */
 #include "dispatch.h"
 
 #include <assert.h>
@@ -209,7 +210,8 @@ static void wind_down_all(struct dispatch *dispatch, struct station **stations, 
     uv_timer_start(&dispatch->winder, on_winder, WIND_DOWN_POLL_MS, WIND_DOWN_POLL_MS);
 }
 
-static bool start_stations(struct dispatch *dispatch, struct config *config, struct station ***ret, struct err *err)
+static bool start_stations(struct dispatch *dispatch, struct config *config, struct station ***ret,
+                           struct err *err)
 {
     struct station **stations = calloc(config->provider_count, sizeof *stations);
     if (stations == NULL)
@@ -243,7 +245,8 @@ bool dispatch_new(const struct dispatch_options *options, struct dispatch **ret,
     dispatch->open_handles = 2;
     atomic_store(&dispatch->is_mail_open, true);
     if (!start_stations(dispatch, options->config, &dispatch->stations, err)) {
-        /* A provider that can't start at start-up ends the process; main says why. The stations that did start wind down with it. */
+        /* A provider that can't start at start-up ends the process; main says why. The stations that did
+         * start wind down with it. */
         return false;
     }
     dispatch->station_count = options->config->provider_count;

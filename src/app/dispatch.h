@@ -1,7 +1,7 @@
 /* dispatch.h - from the ledger to the lanes and back: claims, admits, renews, settles.
  *
- * The only place that counts what a lane holds, so that no queue can overflow and no push can find its lane full. It knows
- * nothing of sockets or events. Loop thread.
+ * The only place that counts what a lane holds, so that no queue can overflow and no push can find its lane
+ * full. It knows nothing of sockets or events. Loop thread.
  */
 #ifndef HERALD_APP_DISPATCH_H
 #define HERALD_APP_DISPATCH_H
@@ -23,10 +23,10 @@ struct dispatch;
 
 struct dispatch_options {
     uv_loop_t *loop;
-    struct ledger *ledger;         /* borrowed: outlives us */
-    struct commit_gate *gate;      /* borrowed */
-    struct counters *counters;     /* borrowed */
-    struct config *config;         /* a reference is taken */
+    struct ledger *ledger;     /* borrowed: outlives us */
+    struct commit_gate *gate;  /* borrowed */
+    struct counters *counters; /* borrowed */
+    struct config *config;     /* a reference is taken */
     int64_t lease_ms, lease_margin_ms;
 };
 
@@ -35,28 +35,32 @@ bool dispatch_new(const struct dispatch_options *options, struct dispatch **ret,
 /* Every delivery must be settled or forgotten and dispatch_close called before. */
 void dispatch_free(struct dispatch *dispatch);
 
-/* Lanes of a new configuration take over. The old ones give back what they have not begun and finish what runs. On false nothing changed. */
+/* Lanes of a new configuration take over. The old ones give back what they have not begun and finish what
+ * runs. On false nothing changed. */
 bool dispatch_reload(struct dispatch *dispatch, struct config *config, struct err *err) MUST_CHECK;
 
-/* The command connection is usable, or no longer. While it is not, nothing is claimed and outcomes are kept. */
+/* The command connection is usable, or no longer. While it is not, nothing is claimed and outcomes are kept.
+ */
 void dispatch_on_redis(struct dispatch *dispatch, bool is_usable);
 
-/* How many deliveries, at most `want`, the lane of a provider would take from an accept at once; they are set aside
- * until dispatch_unreserve. `index` is the provider's place in the current configuration. */
+/* How many deliveries, at most `want`, the lane of a provider would take from an accept at once; they are set
+ * aside until dispatch_unreserve. `index` is the provider's place in the current configuration. */
 unsigned dispatch_reserve(struct dispatch *dispatch, size_t index, unsigned want);
 void dispatch_unreserve(struct dispatch *dispatch, size_t index, unsigned count);
 
-/* Takes a delivery that an accept has leased. Its place was reserved and is given back by dispatch_unreserve. `asked_mono_ms`: when
- * the lease was asked for; our idea of its end counts from there. */
+/* Takes a delivery that an accept has leased. Its place was reserved and is given back by dispatch_unreserve.
+ * `asked_mono_ms`: when the lease was asked for; our idea of its end counts from there. */
 void dispatch_take(struct dispatch *dispatch, size_t index, struct delivery *delivery, int64_t asked_mono_ms);
 
-/* Whether a delivery of ours is in memory: a lease of ours that is not was leased by a call whose answer was lost. */
+/* Whether a delivery of ours is in memory: a lease of ours that is not was leased by a call whose answer was
+ * lost. */
 bool dispatch_holds(const struct dispatch *dispatch, const char *eid, unsigned ordinal);
 
 /* Something waits in the lane since now (an accept put it there): claim it when there is room. */
 void dispatch_wake(struct dispatch *dispatch, size_t index);
 
-/* Every so often (upkeep): claims for lanes that may have been given work by others, repeats what was not answered. */
+/* Every so often (upkeep): claims for lanes that may have been given work by others, repeats what was not
+ * answered. */
 void dispatch_tick(struct dispatch *dispatch);
 /* Renews the leases of all that is held. */
 void dispatch_extend(struct dispatch *dispatch);
@@ -65,8 +69,8 @@ void dispatch_extend(struct dispatch *dispatch);
 void dispatch_drain(struct dispatch *dispatch);
 /* Nothing runs and everything is settled. */
 bool dispatch_is_empty(const struct dispatch *dispatch);
-/* Ends: stops the lanes and waits at most wait_ms for their threads; what still runs then is left to its lease. Calls back when the
- * handles are closed. */
+/* Ends: stops the lanes and waits at most wait_ms for their threads; what still runs then is left to its
+ * lease. Calls back when the handles are closed. */
 void dispatch_close(struct dispatch *dispatch, int64_t wait_ms, void (*on_closed)(void *arg), void *arg);
 
 /* For STATUS and the watchdog. */

@@ -10,21 +10,21 @@
 
 struct dispatch {
     struct dispatch_options options;
-    struct config *config;           /* a reference: the current snapshot */
-    struct mailbox *mailbox;         /* owned */
-    struct settle *settle;           /* owned */
-    struct station **stations;       /* owned; one per provider of config, in its order */
+    struct config *config;     /* a reference: the current snapshot */
+    struct mailbox *mailbox;   /* owned */
+    struct settle *settle;     /* owned */
+    struct station **stations; /* owned; one per provider of config, in its order */
     size_t station_count;
-    struct station *winding;         /* owned; those that wind down */
-    struct delivery *held;           /* every delivery that we lease and that is not settled, linked by held_next */
+    struct station *winding; /* owned; those that wind down */
+    struct delivery *held;   /* every delivery that we lease and that is not settled, linked by held_next */
     size_t held_count;
-    uv_async_t mail;                 /* a lane put something into the mailbox */
-    uv_timer_t winder;               /* while lanes wind down */
-    bool is_usable;                  /* Redis */
+    uv_async_t mail;   /* a lane put something into the mailbox */
+    uv_timer_t winder; /* while lanes wind down */
+    bool is_usable;    /* Redis */
     bool is_draining;
     bool is_closing;
-    size_t abandoned;                /* stations whose threads could not be waited for at the end */
-    _Atomic bool is_mail_open;       /* a lane's thread may wake the loop */
+    size_t abandoned;          /* stations whose threads could not be waited for at the end */
+    _Atomic bool is_mail_open; /* a lane's thread may wake the loop */
     int64_t close_by_mono_ms;
     size_t open_handles;
     void (*on_closed)(void *arg);
@@ -32,14 +32,15 @@ struct dispatch {
 };
 
 /* station.c */
-struct station *station_new(struct dispatch *dispatch, struct config *config, const struct config_provider *provider,
-                            struct err *err);
-void station_wind_down(struct station *station);  /* gives back what has not begun; ends when nothing runs */
+struct station *station_new(struct dispatch *dispatch, struct config *config,
+                            const struct config_provider *provider, struct err *err);
+void station_wind_down(struct station *station); /* gives back what has not begun; ends when nothing runs */
 bool station_is_wound_down(const struct station *station);
-void station_close(struct station *station);      /* closes the timer; freed when that is done */
-void station_pump(struct station *station);       /* claims if that may get something and there is room */
-void station_wake(struct station *station);       /* something may be due: then pump */
-void station_push(struct station *station, struct delivery *delivery); /* takes a leased one: start if needed, then the lane */
+void station_close(struct station *station); /* closes the timer; freed when that is done */
+void station_pump(struct station *station);  /* claims if that may get something and there is room */
+void station_wake(struct station *station);  /* something may be due: then pump */
+void station_push(struct station *station,
+                  struct delivery *delivery); /* takes a leased one: start if needed, then the lane */
 
 /* judge.c: takes a delivery that came back from a lane. */
 void judge_delivery(struct dispatch *dispatch, struct delivery *delivery);
@@ -47,7 +48,8 @@ void judge_delivery(struct dispatch *dispatch, struct delivery *delivery);
 /* dispatch.c */
 void dispatch_hold(struct dispatch *dispatch, struct delivery *delivery, int64_t asked_mono_ms);
 void dispatch_forget(struct dispatch *dispatch, struct delivery *delivery); /* unlinks and frees */
-void dispatch_handle_closed(struct dispatch *dispatch); /* one handle of ours is closed; the last one ends it */
+void dispatch_handle_closed(
+    struct dispatch *dispatch); /* one handle of ours is closed; the last one ends it */
 uint32_t dispatch_random(void);
 
 #endif

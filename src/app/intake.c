@@ -14,34 +14,34 @@
 #include "herald/clock.h"
 #include "herald/log.h"
 
-#define ACCEPT_MAX_EVENTS 64              /* of one call: the script stays near a millisecond */
-#define ACCEPT_MAX_BYTES (1024 * 1024)    /* of payload in one call */
-#define MAX_CALLS (SUBSCRIBER_MAX_BATCH)  /* at worst one event each */
-#define RETRY_MS 200                      /* a batch that was not safe: Redis's command side is away or full */
-#define REJECTED_HEAD 1024                /* bytes of a refused message that its publisher's developer gets to see */
-#define REJECTED_MAX "1000"               /* refused messages that are kept */
+#define ACCEPT_MAX_EVENTS 64             /* of one call: the script stays near a millisecond */
+#define ACCEPT_MAX_BYTES (1024 * 1024)   /* of payload in one call */
+#define MAX_CALLS (SUBSCRIBER_MAX_BATCH) /* at worst one event each */
+#define RETRY_MS 200                     /* a batch that was not safe: Redis's command side is away or full */
+#define REJECTED_HEAD 1024  /* bytes of a refused message that its publisher's developer gets to see */
+#define REJECTED_MAX "1000" /* refused messages that are kept */
 
-struct accept_round {                     /* one accept call under way */
+struct accept_round { /* one accept call under way */
     struct intake *intake;
-    size_t first, count;                  /* into accepted_order */
+    size_t first, count; /* into accepted_order */
     int64_t asked_mono_ms;
     unsigned reserved[CONFIG_MAX_SECTIONS];
 };
 
 struct intake {
     struct intake_options options;
-    struct config *config;                /* a reference */
-    struct arrival *arrivals;             /* owned: of the batch under way; NULL when idle */
+    struct config *config;    /* a reference */
+    struct arrival *arrivals; /* owned: of the batch under way; NULL when idle */
     size_t count;
-    size_t *order;                        /* owned: indexes of the arrivals that go to accept */
+    size_t *order; /* owned: indexes of the arrivals that go to accept */
     size_t order_count;
-    size_t waiting;                       /* answers that are not in yet */
-    bool is_failed;                       /* something of this batch was not answered */
+    size_t waiting; /* answers that are not in yet */
+    bool is_failed; /* something of this batch was not answered */
     bool is_draining;
-    bool is_starting;                     /* calls are still being issued: not the time to finish */
+    bool is_starting; /* calls are still being issued: not the time to finish */
     int64_t received_mono_us;
     char user_prefix[CONFIG_MAX_NAME + 48];
-    const char *canary;                   /* the last canary in the batch: borrowed like the messages */
+    const char *canary; /* the last canary in the batch: borrowed like the messages */
     size_t canary_len;
 };
 
@@ -108,15 +108,22 @@ static void ignore_reply(void *arg, const struct redisReply *reply)
     (void)reply;
 }
 
-/* The beginning of what was refused, for whoever publishes it. Not awaited: the refusal is also in the log. */
+/* The beginning of what was refused, for whoever publishes it. Not awaited: the refusal is also in the log.
+ */
 static void keep_rejected(struct intake *intake, const struct arrival *arrival)
 {
     char key[LEDGER_KEY_BYTES], offset[24], bytes[24];
     ledger_key(intake->options.ledger, "rejected", key);
     snprintf(offset, sizeof offset, "%" PRIu64, arrival->offset);
     snprintf(bytes, sizeof bytes, "%zu", arrival->total_len);
-    const char *argv[] = {"XADD", key, "MAXLEN", "~", REJECTED_MAX, "*", "source", arrival->source->name,
-                          "reason", arrival->reason.text, "offset", offset, "bytes", bytes, "head", arrival->message};
+    const char *argv[] = {"XADD",       key,
+                          "MAXLEN",     "~",
+                          REJECTED_MAX, "*",
+                          "source",     arrival->source->name,
+                          "reason",     arrival->reason.text,
+                          "offset",     offset,
+                          "bytes",      bytes,
+                          "head",       arrival->message};
     enum { ARGC = sizeof argv / sizeof *argv };
     size_t lens[ARGC];
     for (size_t i = 0; i < ARGC; i++)
@@ -124,7 +131,8 @@ static void keep_rejected(struct intake *intake, const struct arrival *arrival)
     lens[ARGC - 1] = arrival->message_len < REJECTED_HEAD ? arrival->message_len : REJECTED_HEAD;
     struct err err;
     if (!link_command(intake->options.commands, ARGC, argv, lens, ignore_reply, NULL, &err))
-        LOG(LOG_LEVEL_DEBUG, "event.rejected", "its beginning could not be kept", log_text(LOG_KEY_REASON, err.text));
+        LOG(LOG_LEVEL_DEBUG, "event.rejected", "its beginning could not be kept",
+            log_text(LOG_KEY_REASON, err.text));
 }
 
 static void say_rejected(struct intake *intake, const struct arrival *arrival)
@@ -136,8 +144,8 @@ static void say_rejected(struct intake *intake, const struct arrival *arrival)
     keep_rejected(intake, arrival);
 }
 
-static void say_event(enum log_level level, const char *event, const char *message, const struct arrival *arrival,
-                      const char *reason)
+static void say_event(enum log_level level, const char *event, const char *message,
+                      const struct arrival *arrival, const char *reason)
 {
     char trace[33];
     LOG(level, event, message, log_text(LOG_KEY_SOURCE, arrival->source->name),
@@ -177,9 +185,10 @@ static void take_leased(struct intake *intake, const struct arrival *arrival, si
 {
     struct delivery *delivery;
     struct err err;
-    /* A payload that we wrote ourselves can't be unreadable; out of memory, the lease's end brings it back. */
-    if (!delivery_from_payload(arrival->payload.data, arrival->payload.len, arrival->event.eid, (unsigned)target, &delivery,
-                               &err))
+    /* A payload that we wrote ourselves can't be unreadable; out of memory, the lease's end brings it back.
+     */
+    if (!delivery_from_payload(arrival->payload.data, arrival->payload.len, arrival->event.eid,
+                               (unsigned)target, &delivery, &err))
         return;
     delivery->fence = fence;
     delivery->attempt_number = 1;
@@ -194,7 +203,8 @@ static void on_new(struct intake *intake, const struct arrival *arrival, const s
     struct counters *counters = intake->options.counters;
     counters->accepted++;
     counters->unidentified += arrival->event.id[0] == '\0';
-    say_event(LOG_LEVEL_INFO, "event.accepted", arrival->note[0] != '\0' ? arrival->note : "accepted", arrival, NULL);
+    say_event(LOG_LEVEL_INFO, "event.accepted", arrival->note[0] != '\0' ? arrival->note : "accepted",
+              arrival, NULL);
     for (size_t i = 0; i < result->target_count && i < arrival->accept.target_count; i++) {
         const struct accept_answer *answer = &result->targets[i];
         const struct config_provider *provider = arrival->providers[i];
@@ -215,15 +225,16 @@ static void on_new(struct intake *intake, const struct arrival *arrival, const s
     }
 }
 
-/* A lease of our own that we know nothing of: its accept happened and the answer was lost. It is ours, so we take it. */
+/* A lease of our own that we know nothing of: its accept happened and the answer was lost. It is ours, so we
+ * take it. */
 static bool adopt(struct intake *intake, const struct arrival *arrival, const struct accept_result *result,
                   const struct accept_round *round)
 {
     bool is_adopted = false;
     for (size_t i = 0; i < result->target_count && i < arrival->accept.target_count; i++) {
         const struct ledger_record *record = &result->targets[i].record;
-        if (record->state != 'L' || strcmp(record->owner, intake->options.incarnation) != 0 || arrival->providers[i] == NULL ||
-            strcmp(record->lane, arrival->providers[i]->name) != 0 ||
+        if (record->state != 'L' || strcmp(record->owner, intake->options.incarnation) != 0 ||
+            arrival->providers[i] == NULL || strcmp(record->lane, arrival->providers[i]->name) != 0 ||
             dispatch_holds(intake->options.dispatch, arrival->event.eid, (unsigned)i))
             continue;
         is_adopted = true;
@@ -246,7 +257,8 @@ static void on_result(struct intake *intake, struct arrival *arrival, const stru
         on_new(intake, arrival, result, round);
     } else if (result->verdict == ACCEPT_CONFLICT) {
         counters->conflict++;
-        say_event(LOG_LEVEL_WARNING, "event.conflict", "the same id with other content: not sent", arrival, NULL);
+        say_event(LOG_LEVEL_WARNING, "event.conflict", "the same id with other content: not sent", arrival,
+                  NULL);
     } else if (adopt(intake, arrival, result, round)) {
         counters->accepted++;
         say_event(LOG_LEVEL_INFO, "event.accepted", "accepted earlier, its answer was lost", arrival, NULL);
@@ -264,7 +276,8 @@ static void on_accepted(void *arg, const struct accept_result *results, size_t c
     for (size_t i = 0; i < intake->config->provider_count; i++)
         dispatch_unreserve(intake->options.dispatch, i, round->reserved[i]);
     if (err != NULL) {
-        LOG(LOG_LEVEL_WARNING, "redis.refused", "events wait in the socket", log_text(LOG_KEY_REASON, err->text));
+        LOG(LOG_LEVEL_WARNING, "redis.refused", "events wait in the socket",
+            log_text(LOG_KEY_REASON, err->text));
         intake->is_failed = true;
     }
     intake->options.counters->limiter_errors += limiter_errors;
@@ -303,12 +316,14 @@ static bool send_round(struct intake *intake, size_t first, size_t count)
     struct accept_round *round = calloc(1, sizeof *round);
     if (round == NULL)
         return false;
-    *round = (struct accept_round){.intake = intake, .first = first, .count = count, .asked_mono_ms = clock_mono_ms()};
+    *round = (struct accept_round){
+        .intake = intake, .first = first, .count = count, .asked_mono_ms = clock_mono_ms()};
     for (size_t i = 0; i < count; i++)
         events[i] = intake->arrivals[intake->order[first + i]].accept;
     reserve(intake, round, events, lanes);
     for (size_t i = 0; i < config->notification_count; i++)
-        notifications[i] = (struct accept_notification){config->notifications[i].name, config->notifications[i].rate};
+        notifications[i] =
+            (struct accept_notification){config->notifications[i].name, config->notifications[i].rate};
     const struct accept_call call = {
         .lanes = lanes,
         .lane_count = config->provider_count,

@@ -1,7 +1,8 @@
-/* intake.h - from a batch of messages to accepted events: check, look up the recipients, accept, then tell the subscriber to consume.
+/* intake.h - from a batch of messages to accepted events: check, look up the recipients, accept, then tell
+ * the subscriber to consume.
  *
- * One batch at a time. Until every accept of it is answered nothing of it has left the socket; if anything fails, the whole batch
- * comes again and the ledger knows what it has seen. Loop thread.
+ * One batch at a time. Until every accept of it is answered nothing of it has left the socket; if anything
+ * fails, the whole batch comes again and the ledger knows what it has seen. Loop thread.
  */
 #ifndef HERALD_APP_INTAKE_H
 #define HERALD_APP_INTAKE_H
@@ -20,11 +21,11 @@
 struct intake;
 
 struct intake_options {
-    struct link *commands;       /* borrowed, as all below: they outlive us */
+    struct link *commands; /* borrowed, as all below: they outlive us */
     struct ledger *ledger;
     struct dispatch *dispatch;
     struct counters *counters;
-    struct config *config;       /* a reference is taken */
+    struct config *config; /* a reference is taken */
     const char *incarnation;
     /* The batch is done with: consume it, or (is_safe false) hand it up again after delay_ms. */
     void (*on_done)(void *arg, bool is_safe, int64_t delay_ms);
@@ -36,7 +37,8 @@ struct intake_options {
 bool intake_new(const struct intake_options *options, struct intake **ret, struct err *err) MUST_CHECK;
 void intake_free(struct intake *intake); /* no batch may be under way */
 
-/* channel_index of a message is a source's place in the configuration; the place behind the last is the canary. */
+/* channel_index of a message is a source's place in the configuration; the place behind the last is the
+ * canary. */
 void intake_batch(struct intake *intake, const struct subscriber_message *messages, size_t count);
 bool intake_is_idle(const struct intake *intake);
 

@@ -1,5 +1,5 @@
-/* What becomes of a delivery that a lane handed back: the one place where an attempt's facts turn into a next state.
- * Lane threads report, this decides. Loop thread. */
+/* What becomes of a delivery that a lane handed back: the one place where an attempt's facts turn into a next
+ * state. Lane threads report, this decides. Loop thread. */
 #include <stddef.h>
 #include <string.h>
 
@@ -16,8 +16,10 @@
 static void say_closed(const struct station *station, const struct delivery *delivery)
 {
     const struct log_field none = {.type = LOG_NONE};
-    LOG(LOG_LEVEL_WARNING, "lane.closed", "the provider fails: nothing is sent to it until it answers a probe",
-        log_text(LOG_KEY_PROVIDER, station->provider->name), log_text(LOG_KEY_REASON, delivery->outcome.reason),
+    LOG(LOG_LEVEL_WARNING, "lane.closed",
+        "the provider fails: nothing is sent to it until it answers a probe",
+        log_text(LOG_KEY_PROVIDER, station->provider->name),
+        log_text(LOG_KEY_REASON, delivery->outcome.reason),
         delivery->attempt.code != 0 ? log_int(LOG_KEY_CODE, delivery->attempt.code) : none,
         log_text(LOG_KEY_REPLY, delivery->attempt.reply),
         log_int(LOG_KEY_WAIT_MS, station->breaker.until_mono_ms - clock_mono_ms()));
@@ -26,12 +28,14 @@ static void say_closed(const struct station *station, const struct delivery *del
 static void on_answer(struct station *station)
 {
     if (breaker_on_success(&station->breaker)) {
-        LOG(LOG_LEVEL_NOTICE, "lane.opened", "the provider answers again", log_text(LOG_KEY_PROVIDER, station->provider->name));
+        LOG(LOG_LEVEL_NOTICE, "lane.opened", "the provider answers again",
+            log_text(LOG_KEY_PROVIDER, station->provider->name));
         station_wake(station);
     }
 }
 
-/* A refusal for policy (5.7.x) is about one recipient, until five different ones in a row say that it is about us. */
+/* A refusal for policy (5.7.x) is about one recipient, until five different ones in a row say that it is
+ * about us. */
 static bool is_our_fault(struct station *station, const struct delivery *delivery)
 {
     const char *enhanced = delivery->attempt.enhanced;
@@ -55,7 +59,8 @@ static void defer(struct dispatch *dispatch, struct delivery *delivery, bool is_
     unsigned attempts = delivery->attempt_number - (is_attempt ? 0 : 1);
     dispatch->options.counters->retried++;
     delivery_log(LOG_LEVEL_WARNING, "delivery.retry",
-                 is_attempt ? "not sent, will be tried again" : "not sent, waits without an attempt spent", delivery, delay_ms);
+                 is_attempt ? "not sent, will be tried again" : "not sent, waits without an attempt spent",
+                 delivery, delay_ms);
     settle_add(dispatch->settle, SETTLE_FAIL, delivery, FAIL_DEFER, attempts, delay_ms);
 }
 
@@ -74,7 +79,8 @@ static void retry_later(struct dispatch *dispatch, const struct station *station
         return;
     }
     defer(dispatch, delivery, true,
-          backoff_delay_ms(delivery->attempt_number, provider->backoff_base_ms, provider->backoff_max_ms, dispatch_random()));
+          backoff_delay_ms(delivery->attempt_number, provider->backoff_base_ms, provider->backoff_max_ms,
+                           dispatch_random()));
 }
 
 static void on_destination(struct dispatch *dispatch, struct station *station, struct delivery *delivery)
@@ -97,11 +103,13 @@ static void on_unknown(struct dispatch *dispatch, struct station *station, struc
 {
     dispatch->options.counters->unknown++;
     if (station->provider->on_unknown == ON_UNKNOWN_HOLD) {
-        delivery_log(LOG_LEVEL_WARNING, "delivery.unknown", "may have been sent: held for an operator", delivery, -1);
+        delivery_log(LOG_LEVEL_WARNING, "delivery.unknown", "may have been sent: held for an operator",
+                     delivery, -1);
         settle_add(dispatch->settle, SETTLE_FAIL, delivery, FAIL_UNKNOWN, delivery->attempt_number, 0);
         return;
     }
-    delivery_log(LOG_LEVEL_WARNING, "delivery.unknown", "may have been sent: will be sent again", delivery, -1);
+    delivery_log(LOG_LEVEL_WARNING, "delivery.unknown", "may have been sent: will be sent again", delivery,
+                 -1);
     retry_later(dispatch, station, delivery);
 }
 
@@ -135,8 +143,10 @@ void judge_delivery(struct dispatch *dispatch, struct delivery *delivery)
         break;
     case OUTCOME_THROTTLED:
         on_answer(station);
-        defer(dispatch, delivery, false, attempt->retry_after_ms > 0 ? attempt->retry_after_ms
-                                          : backoff_delay_ms(1, THROTTLED_DEFAULT_MS, THROTTLED_DEFAULT_MS, dispatch_random()));
+        defer(dispatch, delivery, false,
+              attempt->retry_after_ms > 0
+                  ? attempt->retry_after_ms
+                  : backoff_delay_ms(1, THROTTLED_DEFAULT_MS, THROTTLED_DEFAULT_MS, dispatch_random()));
         break;
     case OUTCOME_DESTINATION:
         on_destination(dispatch, station, delivery);

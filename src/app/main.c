@@ -56,12 +56,27 @@ static bool read_arguments(int argc, char **argv, struct arguments *ret, int *re
     int option;
     while ((option = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
         switch (option) {
-        case 'c': ret->config = optarg; break;
-        case 'k': ret->is_check = true; break;
-        case 'p': *ret_status = print_script(optarg); return false;
-        case 'v': puts("heraldd " HERALD_VERSION); *ret_status = EXIT_SUCCESS; return false;
-        case 'h': fputs(usage, stdout); *ret_status = EXIT_SUCCESS; return false;
-        default: fputs(usage, stderr); *ret_status = EXIT_FAILURE; return false;
+        case 'c':
+            ret->config = optarg;
+            break;
+        case 'k':
+            ret->is_check = true;
+            break;
+        case 'p':
+            *ret_status = print_script(optarg);
+            return false;
+        case 'v':
+            puts("heraldd " HERALD_VERSION);
+            *ret_status = EXIT_SUCCESS;
+            return false;
+        case 'h':
+            fputs(usage, stdout);
+            *ret_status = EXIT_SUCCESS;
+            return false;
+        default:
+            fputs(usage, stderr);
+            *ret_status = EXIT_FAILURE;
+            return false;
         }
     }
     if (optind < argc) {
@@ -96,13 +111,15 @@ int main(int argc, char **argv)
         return EXIT_BAD_CONFIG;
     }
     if (arguments.is_check) {
-        printf("%s: %zu sources, %zu notifications, %zu providers: good\n", arguments.config, config->source_count,
-               config->notification_count, config->provider_count);
+        printf("%s: %zu sources, %zu notifications, %zu providers: good\n", arguments.config,
+               config->source_count, config->notification_count, config->provider_count);
         config_unref(config);
         return EXIT_SUCCESS;
     }
-    const struct log_options log = {
-        .level = config->log_level, .format = config->log_format, .journal = service_journal, .fd = STDERR_FILENO};
+    const struct log_options log = {.level = config->log_level,
+                                    .format = config->log_format,
+                                    .journal = service_journal,
+                                    .fd = STDERR_FILENO};
     if (!log_start(&log, &err) || !daemon_run(arguments.config, config, &err)) {
         LOG(LOG_LEVEL_ERROR, "service.failed", err.text);
         log_stop(1000);

@@ -8,7 +8,8 @@
 
 #include "herald/clock.h"
 
-/* sd_notify's own errors are not ours to handle: a manager that can't be told finds out by its own time limits. */
+/* sd_notify's own errors are not ours to handle: a manager that can't be told finds out by its own time
+ * limits. */
 
 void service_ready(const char *status)
 {
@@ -22,7 +23,8 @@ void service_status(const char *status)
 
 void service_reloading(void)
 {
-    /* MONOTONIC_USEC must come in the same datagram for Type=notify-reload (systemd 253 and later); older ones ignore it. */
+    /* MONOTONIC_USEC must come in the same datagram for Type=notify-reload (systemd 253 and later); older
+     * ones ignore it. */
     (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_mono_us());
 }
 

@@ -1,5 +1,5 @@
-/* service.h - what systemd hears from us: READY, STATUS, WATCHDOG, RELOADING, STOPPING. Without systemd each call does nothing.
- * Loop thread; a datagram to a local socket, which does not block. */
+/* service.h - what systemd hears from us: READY, STATUS, WATCHDOG, RELOADING, STOPPING. Without systemd each
+ * call does nothing. Loop thread; a datagram to a local socket, which does not block. */
 #ifndef HERALD_APP_SERVICE_H
 #define HERALD_APP_SERVICE_H
 

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_CALLS 16 /* under way at once: enough to keep the pipeline full, and the next batch grows meanwhile */
+#define MAX_CALLS                                                                                            \
+    16 /* under way at once: enough to keep the pipeline full, and the next batch grows meanwhile */
 
 struct settle_list {
     struct delivery *first, **last;
@@ -66,8 +67,8 @@ void settle_free(struct settle *settle)
     free(settle);
 }
 
-void settle_add(struct settle *settle, enum settle_kind kind, struct delivery *delivery, int what, unsigned attempts,
-                int64_t delay_ms)
+void settle_add(struct settle *settle, enum settle_kind kind, struct delivery *delivery, int what,
+                unsigned attempts, int64_t delay_ms)
 {
     delivery->settlement.what = what;
     delivery->settlement.attempts = attempts;
@@ -113,7 +114,8 @@ static void on_answered(void *arg, const int *answers, size_t count, const struc
 static const char *reason_text(const struct delivery *delivery, char *ret, size_t room)
 {
     const char *reason = delivery->outcome.reason != NULL ? delivery->outcome.reason : "";
-    snprintf(ret, room, "%s%s%s", reason, delivery->attempt.reply[0] != '\0' ? ": " : "", delivery->attempt.reply);
+    snprintf(ret, room, "%s%s%s", reason, delivery->attempt.reply[0] != '\0' ? ": " : "",
+             delivery->attempt.reply);
     return ret;
 }
 
@@ -128,16 +130,20 @@ static bool send_call(struct settle_call *call, struct err *err)
             .ordinal = delivery->ordinal,
             .fence = delivery->fence,
             .attempts = delivery->settlement.attempts,
-            .text = call->kind == SETTLE_SENT ? delivery->attempt.reply : reason_text(delivery, texts[i], sizeof texts[i]),
+            .text = call->kind == SETTLE_SENT ? delivery->attempt.reply
+                                              : reason_text(delivery, texts[i], sizeof texts[i]),
             .what = delivery->settlement.what,
             .delay_ms = delivery->settlement.delay_ms,
         };
     }
     struct ledger *ledger = call->settle->ledger;
     switch (call->kind) {
-    case SETTLE_SENT: return ledger_sent(ledger, items, call->count, on_answered, call, err);
-    case SETTLE_FAIL: return ledger_fail(ledger, items, call->count, on_answered, call, err);
-    default: return ledger_release(ledger, items, call->count, on_answered, call, err);
+    case SETTLE_SENT:
+        return ledger_sent(ledger, items, call->count, on_answered, call, err);
+    case SETTLE_FAIL:
+        return ledger_fail(ledger, items, call->count, on_answered, call, err);
+    default:
+        return ledger_release(ledger, items, call->count, on_answered, call, err);
     }
 }
 

@@ -1,7 +1,8 @@
 /* settle.h - writes outcomes into the ledger, in batches, until the ledger has taken them. Loop thread.
  *
- * `sent` is repeated for as long as the process lives: the provider's yes must not be forgotten. `fail` and `release` too, though by
- * then the lease may be over; then the ledger answers that it was another's, which settles it as well. */
+ * `sent` is repeated for as long as the process lives: the provider's yes must not be forgotten. `fail` and
+ * `release` too, though by then the lease may be over; then the ledger answers that it was another's, which
+ * settles it as well. */
 #ifndef HERALD_APP_SETTLE_H
 #define HERALD_APP_SETTLE_H
 
@@ -21,9 +22,10 @@ struct settle *settle_new(struct ledger *ledger, struct counters *counters, sett
 void settle_free(struct settle *settle); /* frees what could not be settled */
 
 enum settle_kind { SETTLE_SENT, SETTLE_FAIL, SETTLE_RELEASE, SETTLE_KINDS };
-/* Takes the delivery. For SETTLE_FAIL `what`, `attempts` and `delay_ms` say how. Nothing is sent before settle_flush. */
-void settle_add(struct settle *settle, enum settle_kind kind, struct delivery *delivery, int what, unsigned attempts,
-                int64_t delay_ms);
+/* Takes the delivery. For SETTLE_FAIL `what`, `attempts` and `delay_ms` say how. Nothing is sent before
+ * settle_flush. */
+void settle_add(struct settle *settle, enum settle_kind kind, struct delivery *delivery, int what,
+                unsigned attempts, int64_t delay_ms);
 /* Sends what has been added, and what came back unanswered. */
 void settle_flush(struct settle *settle);
 size_t settle_pending(const struct settle *settle);

@@ -1,4 +1,5 @@
-/* One lane seen from the loop: how much it may hold, when to claim for it, and the way into it. Loop thread. */
+/* One lane seen from the loop: how much it may hold, when to claim for it, and the way into it. Loop thread.
+ */
 #include "station.h"
 
 #include <assert.h>
@@ -22,8 +23,8 @@ static void wake_in(struct station *station, int64_t ms)
         uv_timer_start(&station->timer, on_timer, (uint64_t)(ms < 1 ? 1 : ms), 0);
 }
 
-struct station *station_new(struct dispatch *dispatch, struct config *config, const struct config_provider *provider,
-                            struct err *err)
+struct station *station_new(struct dispatch *dispatch, struct config *config,
+                            const struct config_provider *provider, struct err *err)
 {
     struct station *station = calloc(1, sizeof *station);
     if (station == NULL) {
@@ -71,7 +72,8 @@ static void on_timer_closed(uv_handle_t *handle)
 
 void station_close(struct station *station)
 {
-    /* A thread that is still in a transfer can't be joined without blocking; the process is about to end, and the lane with it. */
+    /* A thread that is still in a transfer can't be joined without blocking; the process is about to end, and
+     * the lane with it. */
     if (lane_is_stopped(station->lane))
         lane_free(station->lane);
     uv_close((uv_handle_t *)&station->timer, on_timer_closed);
@@ -83,8 +85,10 @@ unsigned station_room(struct station *station)
     if (station->is_winding_down || dispatch->is_draining || !dispatch->is_usable)
         return 0;
     size_t taken = station->held + station->reserved;
-    size_t most = station->provider->rate.count > 0 ? lane_slots(station->lane) : lane_capacity(station->lane);
-    if (taken >= most || station->held_bytes >= LANE_MAX_BYTES || settle_pending(dispatch->settle) > LANE_MAX_QUEUE)
+    size_t most =
+        station->provider->rate.count > 0 ? lane_slots(station->lane) : lane_capacity(station->lane);
+    if (taken >= most || station->held_bytes >= LANE_MAX_BYTES ||
+        settle_pending(dispatch->settle) > LANE_MAX_QUEUE)
         return 0;
     uint32_t by_breaker = breaker_room(&station->breaker, clock_mono_ms());
     size_t room = most - taken;
@@ -125,7 +129,8 @@ void station_push(struct station *station, struct delivery *delivery)
         lane_push(station->lane, delivery);
         return;
     }
-    const struct ledger_item item = {.eid = delivery->eid, .ordinal = delivery->ordinal, .fence = delivery->fence};
+    const struct ledger_item item = {
+        .eid = delivery->eid, .ordinal = delivery->ordinal, .fence = delivery->fence};
     struct err err;
     if (!ledger_start(station->dispatch->options.ledger, &item, 1, on_started, delivery, &err)) {
         delivery->attempt.abort = ABORT_STOPPED;
@@ -182,7 +187,8 @@ static size_t collect_rates(const struct config *config, struct accept_notificat
     size_t count = 0;
     for (size_t i = 0; i < config->notification_count; i++)
         if (config->notifications[i].rate.count > 0)
-            ret[count++] = (struct accept_notification){config->notifications[i].name, config->notifications[i].rate};
+            ret[count++] =
+                (struct accept_notification){config->notifications[i].name, config->notifications[i].rate};
     return count;
 }
 
@@ -198,7 +204,8 @@ void station_pump(struct station *station)
         return;
     }
     size_t slots = lane_slots(station->lane);
-    if (station->provider->rate.count == 0 && station->held > 0 && room < (slots < CLAIM_BATCH ? slots : CLAIM_BATCH))
+    if (station->provider->rate.count == 0 && station->held > 0 &&
+        room < (slots < CLAIM_BATCH ? slots : CLAIM_BATCH))
         return;
     struct accept_notification notifications[CONFIG_MAX_SECTIONS];
     const struct claim_call call = {

@@ -12,31 +12,33 @@
 #include "herald/delivery.h"
 #include "herald/lane.h"
 
-#define STATION_POLICY_REFUSALS 5 /* 5.7.x for so many different recipients in a row is about us, not about them */
+#define STATION_POLICY_REFUSALS                                                                              \
+    5 /* 5.7.x for so many different recipients in a row is about us, not about them */
 
 struct dispatch;
 
 struct station {
-    struct dispatch *dispatch;               /* borrowed: frees us */
-    struct station *next;                    /* in the list of those that wind down */
-    struct config *config;                   /* a reference of ours */
-    const struct config_provider *provider;  /* of that snapshot */
-    struct lane *lane;                       /* owned */
+    struct dispatch *dispatch;              /* borrowed: frees us */
+    struct station *next;                   /* in the list of those that wind down */
+    struct config *config;                  /* a reference of ours */
+    const struct config_provider *provider; /* of that snapshot */
+    struct lane *lane;                      /* owned */
     struct breaker breaker;
-    uv_timer_t timer;                        /* the next moment at which a claim may get something */
-    size_t held;                             /* in the lane, or waiting for `start`'s answer */
+    uv_timer_t timer; /* the next moment at which a claim may get something */
+    size_t held;      /* in the lane, or waiting for `start`'s answer */
     size_t held_bytes;
-    size_t reserved;                         /* promised to accepts under way */
-    uint64_t refused[STATION_POLICY_REFUSALS]; /* hashes of the recipients that were refused with 5.7.x since the last success */
+    size_t reserved;                           /* promised to accepts under way */
+    uint64_t refused[STATION_POLICY_REFUSALS]; /* hashes of the recipients that were refused with 5.7.x since
+                                                  the last success */
     unsigned refused_count;
-    bool may_be_due;                         /* something waits in Redis, as far as we know */
+    bool may_be_due; /* something waits in Redis, as far as we know */
     bool is_claiming;
-    int64_t claim_asked_mono_ms;             /* when the claim under way was sent: its leases count from there */
-    bool is_winding_down;                    /* its provider is gone or replaced, or we drain */
+    int64_t claim_asked_mono_ms; /* when the claim under way was sent: its leases count from there */
+    bool is_winding_down;        /* its provider is gone or replaced, or we drain */
 };
 
-/* How many more it may lease now: 0 while the breaker is open; with a rate, no more than are idle, so that nothing queues in memory
- * behind a token. */
+/* How many more it may lease now: 0 while the breaker is open; with a rate, no more than are idle, so that
+ * nothing queues in memory behind a token. */
 unsigned station_room(struct station *station);
 
 #endif

@@ -13,7 +13,7 @@
 #include "herald/log.h"
 
 #define SECOND_MS 1000
-#define REAP_MAX 100            /* a call; the next second takes the next */
+#define REAP_MAX 100 /* a call; the next second takes the next */
 #define TRIM_MAX 100
 #define TRIM_EVERY_S 60
 #define MOVE_MAX 100
@@ -26,17 +26,17 @@
 
 struct upkeep {
     struct upkeep_options options;
-    struct config *config;       /* a reference */
+    struct config *config; /* a reference */
     uv_timer_t timer;
-    uint64_t seconds;            /* ticks so far */
+    uint64_t seconds; /* ticks so far */
     bool is_usable;
     bool is_subscribed;
     int64_t usable_since_mono_ms;
     int64_t extended_mono_ms;
     int64_t canary_sent_mono_ms;
-    uint64_t canary_number;      /* of the last one published */
-    unsigned canaries_out;       /* published since one was last seen */
-    char member[STATUS_BYTES];   /* our entry in the list of instances, as it stands there; "" if none */
+    uint64_t canary_number;    /* of the last one published */
+    unsigned canaries_out;     /* published since one was last seen */
+    char member[STATUS_BYTES]; /* our entry in the list of instances, as it stands there; "" if none */
     void (*on_closed)(void *arg);
     void *on_closed_arg;
 };
@@ -63,7 +63,8 @@ static void on_reaped(void *arg, const int64_t counts[3], const struct err *err)
     int64_t total = counts[0] + counts[1] + counts[2];
     if (err != NULL || total == 0)
         return;
-    LOG(LOG_LEVEL_WARNING, "lease.reaped", "leases whose owner is gone were taken back", log_int(LOG_KEY_COUNT, total));
+    LOG(LOG_LEVEL_WARNING, "lease.reaped", "leases whose owner is gone were taken back",
+        log_int(LOG_KEY_COUNT, total));
     dispatch_tick(upkeep->options.dispatch);
 }
 
@@ -71,7 +72,8 @@ static void on_trimmed(void *arg, const int64_t counts[3], const struct err *err
 {
     (void)arg;
     if (err == NULL && counts[0] > 0)
-        LOG(LOG_LEVEL_NOTICE, "dead.trimmed", "the oldest dead deliveries were dropped", log_int(LOG_KEY_COUNT, counts[0]));
+        LOG(LOG_LEVEL_NOTICE, "dead.trimmed", "the oldest dead deliveries were dropped",
+            log_int(LOG_KEY_COUNT, counts[0]));
 }
 
 static void on_moved(void *arg, const int64_t counts[3], const struct err *err)
@@ -79,14 +81,16 @@ static void on_moved(void *arg, const int64_t counts[3], const struct err *err)
     struct upkeep *upkeep = arg;
     if (err != NULL || counts[0] == 0)
         return;
-    LOG(LOG_LEVEL_NOTICE, "lane.moved", "deliveries of a renamed provider came home", log_int(LOG_KEY_COUNT, counts[0]));
+    LOG(LOG_LEVEL_NOTICE, "lane.moved", "deliveries of a renamed provider came home",
+        log_int(LOG_KEY_COUNT, counts[0]));
     dispatch_tick(upkeep->options.dispatch);
 }
 
 static void reap(struct upkeep *upkeep)
 {
     struct err err;
-    /* After an outage longer than a lease every lease is over at once, the living owners' too: they get one lease to renew. */
+    /* After an outage longer than a lease every lease is over at once, the living owners' too: they get one
+     * lease to renew. */
     if (clock_mono_ms() - upkeep->usable_since_mono_ms < upkeep->config->lease_ms)
         return;
     if (!ledger_reap(upkeep->options.ledger, REAP_MAX, on_reaped, upkeep, &err))
@@ -98,12 +102,13 @@ static void trim_and_move(struct upkeep *upkeep)
     struct err err;
     const struct config *config = upkeep->config;
     if (upkeep->seconds % TRIM_EVERY_S == 0 &&
-        !ledger_trim(upkeep->options.ledger, config->dead_max_age_ms, config->dead_max_count, TRIM_MAX, on_trimmed, upkeep, &err))
+        !ledger_trim(upkeep->options.ledger, config->dead_max_age_ms, config->dead_max_count, TRIM_MAX,
+                     on_trimmed, upkeep, &err))
         return;
     for (size_t i = 0; i < config->provider_count; i++)
         if (config->providers[i].was != NULL &&
-            !ledger_move(upkeep->options.ledger, config->providers[i].was, config->providers[i].name, MOVE_MAX, on_moved, upkeep,
-                         &err))
+            !ledger_move(upkeep->options.ledger, config->providers[i].was, config->providers[i].name,
+                         MOVE_MAX, on_moved, upkeep, &err))
             return;
 }
 
@@ -112,30 +117,33 @@ static void trim_and_move(struct upkeep *upkeep)
 static void write_status(struct upkeep *upkeep, struct buffer *ret)
 {
     const struct counters *counters = upkeep->options.counters;
-    buffer_printf(ret, "{\"instance\":\"%s\",\"version\":\"%s\",\"at\":%" PRId64, upkeep->config->instance, HERALD_VERSION,
-                  clock_wall_ms());
+    buffer_printf(ret, "{\"instance\":\"%s\",\"version\":\"%s\",\"at\":%" PRId64, upkeep->config->instance,
+                  HERALD_VERSION, clock_wall_ms());
     const struct {
         const char *name;
         uint64_t value;
-    } rows[] = {{"received", counters->received},   {"accepted", counters->accepted}, {"duplicate", counters->duplicate},
-                {"rejected", counters->rejected},   {"conflict", counters->conflict}, {"sent", counters->sent},
-                {"retried", counters->retried},     {"limited", counters->limited},   {"dead", counters->dead},
-                {"unknown", counters->unknown},     {"repeated", counters->repeated}, {"gaps", counters->gaps}};
+    } rows[] = {{"received", counters->received},   {"accepted", counters->accepted},
+                {"duplicate", counters->duplicate}, {"rejected", counters->rejected},
+                {"conflict", counters->conflict},   {"sent", counters->sent},
+                {"retried", counters->retried},     {"limited", counters->limited},
+                {"dead", counters->dead},           {"unknown", counters->unknown},
+                {"repeated", counters->repeated},   {"gaps", counters->gaps}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         buffer_printf(ret, ",\"%s\":%" PRIu64, rows[i].name, rows[i].value);
     buffer_text(ret, ",\"lanes\":{");
     for (size_t i = 0; i < dispatch_lane_count(upkeep->options.dispatch); i++) {
         struct dispatch_lane_status lane;
         dispatch_lane_status(upkeep->options.dispatch, i, &lane);
-        buffer_printf(ret, "%s\"%s\":{\"held\":%zu,\"capacity\":%zu,\"breaker\":\"%s\"}", i > 0 ? "," : "", lane.name, lane.held,
-                      lane.capacity, lane.breaker);
+        buffer_printf(ret, "%s\"%s\":{\"held\":%zu,\"capacity\":%zu,\"breaker\":\"%s\"}", i > 0 ? "," : "",
+                      lane.name, lane.held, lane.capacity, lane.breaker);
     }
     buffer_text(ret, "}}");
 }
 
 static void write_member(const struct upkeep *upkeep, char ret[STATUS_BYTES])
 {
-    size_t used = (size_t)snprintf(ret, STATUS_BYTES, "%s %s", upkeep->options.incarnation, upkeep->config->instance);
+    size_t used =
+        (size_t)snprintf(ret, STATUS_BYTES, "%s %s", upkeep->options.incarnation, upkeep->config->instance);
     for (size_t i = 0; i < upkeep->config->provider_count && used + CONFIG_MAX_NAME + 2 < STATUS_BYTES; i++)
         used += (size_t)snprintf(ret + used, STATUS_BYTES - used, " %s", upkeep->config->providers[i].name);
 }
@@ -160,7 +168,8 @@ static void heartbeat(struct upkeep *upkeep)
     write_status(upkeep, &text);
     /* By instance, not by incarnation: a restart replaces its line, so the hash can't grow. */
     if (!text.failed)
-        command(upkeep, 4, (const char *[]){"HSET", status, upkeep->config->instance, text.data}, ignore_reply);
+        command(upkeep, 4, (const char *[]){"HSET", status, upkeep->config->instance, text.data},
+                ignore_reply);
     buffer_done(&text);
 }
 
@@ -182,7 +191,8 @@ static const char orphans_script[] =
     "end\n"
     "local orphans = {}\n"
     "for _, lane in ipairs(redis.call('HKEYS', KEYS[2])) do\n"
-    "    local waiting = redis.call('ZCARD', ARGV[2] .. ':due:' .. lane) + redis.call('ZCARD', ARGV[2] .. ':again:' .. lane)\n"
+    "    local waiting = redis.call('ZCARD', ARGV[2] .. ':due:' .. lane) + redis.call('ZCARD', ARGV[2] .. "
+    "':again:' .. lane)\n"
     "    if waiting == 0 then redis.call('HDEL', KEYS[2], lane)\n"
     "    elseif not served[lane] then orphans[#orphans + 1] = lane; orphans[#orphans + 1] = waiting end\n"
     "end\n"
@@ -196,8 +206,10 @@ static void on_orphans(void *arg, const struct redisReply *reply)
     for (size_t i = 0; i + 2 <= reply->elements; i += 2)
         if (reply->element[i]->type == REDIS_REPLY_STRING)
             LOG(LOG_LEVEL_WARNING, "lane.orphaned",
-                "deliveries wait in a lane that no instance serves: set `was` in a provider's section, or move them with heraldctl",
-                log_text(LOG_KEY_PROVIDER, reply->element[i]->str), log_int(LOG_KEY_COUNT, reply->element[i + 1]->integer));
+                "deliveries wait in a lane that no instance serves: set `was` in a provider's section, or "
+                "move them with heraldctl",
+                log_text(LOG_KEY_PROVIDER, reply->element[i]->str),
+                log_int(LOG_KEY_COUNT, reply->element[i + 1]->integer));
 }
 
 static void look_for_orphans(struct upkeep *upkeep)
@@ -208,7 +220,8 @@ static void look_for_orphans(struct upkeep *upkeep)
     ledger_key(upkeep->options.ledger, "", base);
     base[strlen(base) - 1] = '\0'; /* without the colon */
     snprintf(fresh, sizeof fresh, "%" PRId64, clock_wall_ms() - HEARTBEAT_FRESH_MS);
-    command(upkeep, 7, (const char *[]){"EVAL", orphans_script, "2", instances, lanes, fresh, base}, on_orphans);
+    command(upkeep, 7, (const char *[]){"EVAL", orphans_script, "2", instances, lanes, fresh, base},
+            on_orphans);
 }
 
 /* ── the canary ── */
@@ -223,7 +236,8 @@ static void on_published(void *arg, const struct redisReply *reply)
 
 static void send_canary(struct upkeep *upkeep)
 {
-    if (!upkeep->is_subscribed || clock_mono_ms() - upkeep->canary_sent_mono_ms < upkeep->config->canary_interval_ms)
+    if (!upkeep->is_subscribed ||
+        clock_mono_ms() - upkeep->canary_sent_mono_ms < upkeep->config->canary_interval_ms)
         return;
     if (upkeep->canaries_out >= CANARIES_MISSED) {
         upkeep->canaries_out = 0;
@@ -248,7 +262,8 @@ void upkeep_on_canary(struct upkeep *upkeep, const char *bytes, size_t len)
     snprintf(now, sizeof now, "%" PRId64, clock_wall_ms());
     for (size_t i = 0; i < upkeep->config->source_count; i++)
         if (upkeep->config->sources[i].type == SOURCE_PUBSUB)
-            command(upkeep, 4, (const char *[]){"HSET", proved, upkeep->config->sources[i].name, now}, ignore_reply);
+            command(upkeep, 4, (const char *[]){"HSET", proved, upkeep->config->sources[i].name, now},
+                    ignore_reply);
 }
 
 /* ── the second hand ── */

@@ -1,4 +1,5 @@
-/* upkeep.h - what has to happen every so often: the tick, renewal, reaping, trimming, the heartbeat, the canary, orphaned lanes.
+/* upkeep.h - what has to happen every so often: the tick, renewal, reaping, trimming, the heartbeat, the
+ * canary, orphaned lanes.
  *
  * One timer, one second; everything else is a multiple of it. Loop thread.
  */
@@ -21,11 +22,11 @@ struct upkeep;
 
 struct upkeep_options {
     uv_loop_t *loop;
-    struct link *commands;             /* borrowed, as all below: they outlive us */
+    struct link *commands; /* borrowed, as all below: they outlive us */
     struct ledger *ledger;
     struct dispatch *dispatch;
     const struct counters *counters;
-    struct config *config;             /* a reference is taken */
+    struct config *config; /* a reference is taken */
     const char *incarnation;
     const char *canary_channel;
     /* Published twice and not seen: the subscription is not to be trusted. */

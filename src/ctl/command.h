@@ -1,4 +1,5 @@
-/* command.h - heraldctl's commands: each reads its own arguments, writes to stdout, and says what went wrong in *err. */
+/* command.h - heraldctl's commands: each reads its own arguments, writes to stdout, and says what went wrong
+ * in *err. */
 #ifndef HERALD_CTL_COMMAND_H
 #define HERALD_CTL_COMMAND_H
 
@@ -16,7 +17,7 @@ struct context {
 };
 
 struct command {
-    const char *name;            /* one or two words */
+    const char *name; /* one or two words */
     const char *arguments;
     const char *help;
     bool needs_redis;

@@ -33,13 +33,15 @@ static void print_one(const struct context *context, const struct dead_name *nam
         return;
     unsigned ordinal = (unsigned)strtoul(name->ordinal, NULL, 10);
     struct delivery *delivery = NULL;
-    bool is_known = record.payload != NULL &&
-                    delivery_from_payload(record.payload, record.payload_len, record.eid, ordinal, &delivery, &err);
+    bool is_known = record.payload != NULL && delivery_from_payload(record.payload, record.payload_len,
+                                                                    record.eid, ordinal, &delivery, &err);
     if (is_known)
         log_mask(delivery->channel == CHANNEL_EMAIL ? delivery->email : delivery->device, masked);
-    clock_rfc3339(record.accepted_ms + (ordinal < record.delivery_count ? record.deliveries[ordinal].at_ms : 0), at);
-    printf("%s  %s:%s  %s  %s  %s  %s\n", at, name->eid, name->ordinal, is_known && delivery->id[0] != '\0' ? delivery->id : "-",
-           is_known ? delivery->provider : "-", masked[0] != '\0' ? masked : "-", record_last_words(&record, ordinal));
+    clock_rfc3339(
+        record.accepted_ms + (ordinal < record.delivery_count ? record.deliveries[ordinal].at_ms : 0), at);
+    printf("%s  %s:%s  %s  %s  %s  %s\n", at, name->eid, name->ordinal,
+           is_known && delivery->id[0] != '\0' ? delivery->id : "-", is_known ? delivery->provider : "-",
+           masked[0] != '\0' ? masked : "-", record_last_words(&record, ordinal));
     delivery_free(delivery);
     record_done(&record);
 }
@@ -52,7 +54,8 @@ bool command_dead_list(const struct context *context, int argc, char **argv, str
     if (count < 1 || count > 100000)
         return err_set(err, ERR_CONFIG, "COUNT is a number from 1 to 100000");
     snprintf(last, sizeof last, "%ld", count - 1);
-    if (!client_run(context->client, 4, (const char *[]){"ZREVRANGE", client_key(context->client, "dead", key), "0", last}, NULL,
+    if (!client_run(context->client, 4,
+                    (const char *[]){"ZREVRANGE", client_key(context->client, "dead", key), "0", last}, NULL,
                     &reply, err))
         return false;
     /* The reply goes with the next call, so the names are copied first. */
@@ -83,8 +86,9 @@ static bool ask(const struct context *context, const char *question, struct err 
 }
 
 /* Runs a script over names: its first arguments, then the count, then the pairs. Adds up what it answers. */
-static bool run_over(const struct context *context, const char *script, const char *const *first, int first_count,
-                     const struct dead_name *names, size_t count, long long *ret_done, struct err *err)
+static bool run_over(const struct context *context, const char *script, const char *const *first,
+                     int first_count, const struct dead_name *names, size_t count, long long *ret_done,
+                     struct err *err)
 {
     const char *argv[4 + 2 * BATCH];
     char number[16];
@@ -106,8 +110,8 @@ static bool run_over(const struct context *context, const char *script, const ch
 }
 
 /* All that is dead, a batch at a time. Each batch leaves the list or is passed over, so this ends. */
-static bool over_all(const struct context *context, const char *script, const char *const *first, int first_count,
-                     long long *ret_done, struct err *err)
+static bool over_all(const struct context *context, const char *script, const char *const *first,
+                     int first_count, long long *ret_done, struct err *err)
 {
     char key[CLIENT_KEY_BYTES], from[16], to[16];
     size_t passed = 0;
@@ -118,7 +122,8 @@ static bool over_all(const struct context *context, const char *script, const ch
         long long before = *ret_done;
         snprintf(from, sizeof from, "%zu", passed);
         snprintf(to, sizeof to, "%zu", passed + BATCH - 1);
-        if (!client_run(context->client, 4, (const char *[]){"ZRANGE", client_key(context->client, "dead", key), from, to}, NULL,
+        if (!client_run(context->client, 4,
+                        (const char *[]){"ZRANGE", client_key(context->client, "dead", key), from, to}, NULL,
                         &reply, err))
             return false;
         if (reply->elements == 0)
@@ -133,8 +138,8 @@ static bool over_all(const struct context *context, const char *script, const ch
     }
 }
 
-static bool over_event(const struct context *context, const char *id, const char *script, const char *const *first,
-                       int first_count, long long *ret_done, struct err *err)
+static bool over_event(const struct context *context, const char *id, const char *script,
+                       const char *const *first, int first_count, long long *ret_done, struct err *err)
 {
     struct dead_name names[DELIVERY_MAX_PER_EVENT];
     struct record record;
@@ -157,8 +162,8 @@ static void print_done(const struct context *context, const char *what, long lon
         printf("%lld %s\n", done, what);
 }
 
-static bool decide(const struct context *context, int argc, char **argv, const char *script, const char *const *first,
-                   int first_count, const char *what, struct err *err)
+static bool decide(const struct context *context, int argc, char **argv, const char *script,
+                   const char *const *first, int first_count, const char *what, struct err *err)
 {
     long long done = 0;
     if (argc != 1)
@@ -201,7 +206,8 @@ bool command_lane_move(const struct context *context, int argc, char **argv, str
     long long moved = 0, left = 1;
     while (left > 0) {
         const redisReply *reply;
-        if (!client_script(context->client, "move", 3, (const char *[]){argv[0], argv[1], "100"}, &reply, err))
+        if (!client_script(context->client, "move", 3, (const char *[]){argv[0], argv[1], "100"}, &reply,
+                           err))
             return false;
         moved += reply->element[0]->integer;
         left = reply->element[0]->integer > 0 ? reply->element[1]->integer : 0;

@@ -1,5 +1,5 @@
-/* heraldctl: the operator's hand. Reads the daemon's configuration file, talks to Redis and not to the daemon, so it works with the
- * daemon down. */
+/* heraldctl: the operator's hand. Reads the daemon's configuration file, talks to Redis and not to the
+ * daemon, so it works with the daemon down. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,14 +11,18 @@
 
 static const struct command commands[] = {
     {"status", "", "instances, lanes and what waits in them", true, command_status},
-    {"explain", "ID", "what became of an event: its deliveries, their history, and why", true, command_explain},
-    {"dead list", "[COUNT]", "deliveries that were given up, newest first (default 50)", true, command_dead_list},
+    {"explain", "ID", "what became of an event: its deliveries, their history, and why", true,
+     command_explain},
+    {"dead list", "[COUNT]", "deliveries that were given up, newest first (default 50)", true,
+     command_dead_list},
     {"dead replay", "ID|all", "send them after all, with the same identity", true, command_dead_replay},
     {"dead drop", "ID|all", "forget them and the personal data they hold", true, command_dead_drop},
     {"cancel", "ID", "do not send what still waits of an event", true, command_cancel},
     {"lane move", "FROM TO", "what waits in one lane waits in another", true, command_lane_move},
-    {"render", "NOTIFICATION EVENT.json [CHANNEL]", "show what would be sent, without sending it", false, command_render},
-    {"users import", "FILE.jsonl", "store recipients: one JSON object with userId, email, name, locale, push a line", true,
+    {"render", "NOTIFICATION EVENT.json [CHANNEL]", "show what would be sent, without sending it", false,
+     command_render},
+    {"users import", "FILE.jsonl",
+     "store recipients: one JSON object with userId, email, name, locale, push a line", true,
      command_users_import},
 };
 
@@ -59,7 +63,8 @@ static const struct command *find_command(int argc, char **argv, int *ret_words)
     return NULL;
 }
 
-static int run(const struct command *command, struct context *context, const char *config_path, int argc, char **argv)
+static int run(const struct command *command, struct context *context, const char *config_path, int argc,
+               char **argv)
 {
     struct err err;
     struct config *config = NULL;
@@ -81,20 +86,33 @@ out:
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},
-                                            {"yes", no_argument, NULL, 'y'},          {"version", no_argument, NULL, 'v'},
-                                            {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},
+        {"yes", no_argument, NULL, 'y'},          {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     struct context context = {0};
     const char *config_path = DEFAULT_CONFIG;
     int option, words = 0;
     while ((option = getopt_long(argc, argv, "+c:", options, NULL)) != -1) {
         switch (option) {
-        case 'c': config_path = optarg; break;
-        case 'j': context.is_json = true; break;
-        case 'y': context.is_sure = true; break;
-        case 'v': puts("heraldctl " HERALD_VERSION); return EXIT_SUCCESS;
-        case 'h': print_usage(stdout); return EXIT_SUCCESS;
-        default: print_usage(stderr); return 2;
+        case 'c':
+            config_path = optarg;
+            break;
+        case 'j':
+            context.is_json = true;
+            break;
+        case 'y':
+            context.is_sure = true;
+            break;
+        case 'v':
+            puts("heraldctl " HERALD_VERSION);
+            return EXIT_SUCCESS;
+        case 'h':
+            print_usage(stdout);
+            return EXIT_SUCCESS;
+        default:
+            print_usage(stderr);
+            return 2;
         }
     }
     argc -= optind;

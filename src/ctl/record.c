@@ -12,14 +12,22 @@
 const char *record_state_name(char state)
 {
     switch (state) {
-    case 'A': return "accepted";
-    case 'D': return "deferred";
-    case 'L': return "leased";
-    case 'U': return "unknown";
-    case 'X': return "dead";
-    case 'S': return "sent";
-    case 'R': return "dropped";
-    default: return "?";
+    case 'A':
+        return "accepted";
+    case 'D':
+        return "deferred";
+    case 'L':
+        return "leased";
+    case 'U':
+        return "unknown";
+    case 'X':
+        return "dead";
+    case 'S':
+        return "sent";
+    case 'R':
+        return "dropped";
+    default:
+        return "?";
     }
 }
 
@@ -49,7 +57,8 @@ static bool read_history(struct client *client, struct record *record, struct er
     char key[CLIENT_KEY_BYTES], suffix[EVENT_EID_CHARS + 8];
     const redisReply *reply;
     snprintf(suffix, sizeof suffix, "x:%s", record->eid);
-    if (!client_run(client, 2, (const char *[]){"HGETALL", client_key(client, suffix, key)}, NULL, &reply, err))
+    if (!client_run(client, 2, (const char *[]){"HGETALL", client_key(client, suffix, key)}, NULL, &reply,
+                    err))
         return false;
     for (size_t i = 0; i + 1 < reply->elements && record->history_count < RECORD_HISTORY; i += 2) {
         struct record_line *line = &record->history[record->history_count];
@@ -90,7 +99,8 @@ bool record_read(struct client *client, const char *eid, struct record *ret, str
     struct record record = {0};
     snprintf(record.eid, sizeof record.eid, "%s", eid);
     snprintf(suffix, sizeof suffix, "e:%s", record.eid);
-    if (!client_run(client, 2, (const char *[]){"HGETALL", client_key(client, suffix, key)}, NULL, &reply, err))
+    if (!client_run(client, 2, (const char *[]){"HGETALL", client_key(client, suffix, key)}, NULL, &reply,
+                    err))
         return false;
     if (reply->elements == 0)
         return err_set(err, ERR_INPUT, "no event %s", eid);
@@ -121,7 +131,8 @@ void record_done(struct record *record)
     record->payload = NULL;
 }
 
-bool record_find(const struct config *config, struct client *client, const char *id, struct record *ret, struct err *err)
+bool record_find(const struct config *config, struct client *client, const char *id, struct record *ret,
+                 struct err *err)
 {
     char eid[EVENT_EID_CHARS + 1];
     for (size_t i = 0; i < config->source_count; i++) {
@@ -134,7 +145,8 @@ bool record_find(const struct config *config, struct client *client, const char 
     if (strlen(id) == EVENT_EID_CHARS && strspn(id, "0123456789abcdef") == EVENT_EID_CHARS)
         return record_read(client, id, ret, err);
     return err_set(err, ERR_INPUT,
-                   "no event '%s' is known: it never came, was refused (see the log and the rejected list), or is past the "
+                   "no event '%s' is known: it never came, was refused (see the log and the rejected list), "
+                   "or is past the "
                    "dedupe window",
                    id);
 }

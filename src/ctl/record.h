@@ -19,13 +19,13 @@ struct record {
     int64_t accepted_ms;
     size_t delivery_count;
     struct ledger_record deliveries[DELIVERY_MAX_PER_EVENT];
-    size_t history_count;        /* oldest first */
+    size_t history_count; /* oldest first */
     struct record_line {
         int64_t at_ms;
-        char ordinal[8];         /* "-" for the whole event */
+        char ordinal[8]; /* "-" for the whole event */
         char text[320];
     } history[RECORD_HISTORY];
-    char *payload;               /* owned; NULL once the last delivery has ended */
+    char *payload; /* owned; NULL once the last delivery has ended */
     size_t payload_len;
 };
 

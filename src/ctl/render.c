@@ -1,4 +1,5 @@
-/* heraldctl render: what would be sent for an event, without sending it. Uses the daemon's own path from bytes to message. */
+/* heraldctl render: what would be sent for an event, without sending it. Uses the daemon's own path from
+ * bytes to message. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,8 @@ static void fill_sample(struct recipient *recipient)
 }
 
 static bool render_target(const struct config_notification *notification, const struct config_target *target,
-                          const struct config *config, const struct event *event, const struct buffer *bytes, struct err *err)
+                          const struct config *config, const struct event *event, const struct buffer *bytes,
+                          struct err *err)
 {
     const struct recipient *recipient = &event->to;
     const struct config_provider *provider = target->provider;
@@ -90,8 +92,9 @@ bool command_render(const struct context *context, int argc, char **argv, struct
     struct event event = {0};
     const struct event_rules rules = {.space = notification->name, .recipient_in_event = true};
     buffer_init(&bytes, EVENT_MAX_BYTES + 1);
-    bool is_done = read_file(argv[1], &bytes, err) &&
-                   event_read(bytes.data != NULL ? bytes.data : "", bytes.len, &rules, clock_wall_ms(), &event, err);
+    bool is_done =
+        read_file(argv[1], &bytes, err) &&
+        event_read(bytes.data != NULL ? bytes.data : "", bytes.len, &rules, clock_wall_ms(), &event, err);
     if (is_done)
         fill_sample(&event.to);
     for (size_t i = 0; is_done && i < notification->target_count; i++) {

@@ -14,7 +14,8 @@ static bool count_of(const struct context *context, const char *suffix, long lon
 {
     char key[CLIENT_KEY_BYTES];
     const redisReply *reply;
-    if (!client_run(context->client, 2, (const char *[]){"ZCARD", client_key(context->client, suffix, key)}, NULL, &reply, err))
+    if (!client_run(context->client, 2, (const char *[]){"ZCARD", client_key(context->client, suffix, key)},
+                    NULL, &reply, err))
         return false;
     *ret = reply->integer;
     return true;
@@ -25,7 +26,9 @@ static bool print_instances(const struct context *context, struct err *err)
 {
     char key[CLIENT_KEY_BYTES];
     const redisReply *reply;
-    if (!client_run(context->client, 2, (const char *[]){"HGETALL", client_key(context->client, "status", key)}, NULL, &reply, err))
+    if (!client_run(context->client, 2,
+                    (const char *[]){"HGETALL", client_key(context->client, "status", key)}, NULL, &reply,
+                    err))
         return false;
     if (context->is_json)
         printf("\"instances\":{");
@@ -37,7 +40,8 @@ static bool print_instances(const struct context *context, struct err *err)
         }
         const char *at = strstr(text, "\"at\":");
         int64_t age_ms = at != NULL ? clock_wall_ms() - strtoll(at + 5, NULL, 10) : 0;
-        printf("instance %s: %s (%lld s ago)\n  %s\n", name, age_ms < FRESH_MS ? "alive" : "silent", (long long)(age_ms / 1000), text);
+        printf("instance %s: %s (%lld s ago)\n  %s\n", name, age_ms < FRESH_MS ? "alive" : "silent",
+               (long long)(age_ms / 1000), text);
     }
     if (context->is_json)
         printf("},");
@@ -59,7 +63,8 @@ static bool print_lanes(const struct context *context, struct err *err)
         if (!count_of(context, suffix, &again, err))
             return false;
         if (context->is_json)
-            printf("%s\"%s\":{\"due\":%lld,\"again\":%lld}", i > 0 ? "," : "", config->providers[i].name, due, again);
+            printf("%s\"%s\":{\"due\":%lld,\"again\":%lld}", i > 0 ? "," : "", config->providers[i].name, due,
+                   again);
         else
             printf("lane %-20s new %-8lld again %lld\n", config->providers[i].name, due, again);
     }

@@ -10,7 +10,7 @@
 #include "herald/json.h"
 #include "herald/recipient.h"
 
-#define PIPELINE 500  /* commands on their way at once */
+#define PIPELINE 500 /* commands on their way at once */
 #define PROGRESS 10000
 
 struct import {
@@ -46,14 +46,20 @@ static bool store(struct import *import, const char *line, size_t len, struct er
     if (is_done) {
         user_id = json.tokens[0].type == JSON_OBJECT ? member_text(&json, "userId", &texts[4]) : NULL;
         is_done = (user_id != NULL && user_id[0] != '\0' && strlen(user_id) <= EVENT_ID_MAX) ||
-                  err_set(err, ERR_INPUT, "userId: expected a string of 1 to %d bytes, or an integer", EVENT_ID_MAX);
+                  err_set(err, ERR_INPUT, "userId: expected a string of 1 to %d bytes, or an integer",
+                          EVENT_ID_MAX);
     }
     for (size_t i = 0; is_done && i < 4; i++)
         values[i] = member_text(&json, names[i], &texts[i]);
     if (is_done) {
-        const struct recipient_record record = {
-            .email = values[0], .name = values[1], .locale = values[2], .push = values[3],
-            .email_len = texts[0].len, .name_len = texts[1].len, .locale_len = texts[2].len, .push_len = texts[3].len};
+        const struct recipient_record record = {.email = values[0],
+                                                .name = values[1],
+                                                .locale = values[2],
+                                                .push = values[3],
+                                                .email_len = texts[0].len,
+                                                .name_len = texts[1].len,
+                                                .locale_len = texts[2].len,
+                                                .push_len = texts[3].len};
         is_done = recipient_from_record(&record, &recipient, err);
     }
     /* The record is replaced as a whole: a field that is not in the line is gone afterwards. */

@@ -1,0 +1,192 @@
+/* connection.c - Redis comes and goes: is it fit, is it still the same, what may have been missed. Loop
+ * thread. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <hiredis/hiredis.h>
+
+#include "daemon_private.h"
+#include "herald/clock.h"
+#include "herald/log.h"
+#include "service.h"
+
+#define FITNESS_RETRY_MS 2000 /* an unfit Redis is asked again: an operator may have mended it */
+
+/* ── the command connection ── */
+
+static void check_fitness(struct daemon *daemon);
+
+static void on_fitness_timer(uv_timer_t *timer)
+{
+    check_fitness(timer->data);
+}
+
+static void on_warning(void *arg, const char *text)
+{
+    (void)arg;
+    LOG(LOG_LEVEL_WARNING, "redis.warning", text, log_text(LOG_KEY_REASON, "persistence"));
+}
+
+static void become_usable(struct daemon *daemon, const struct server *server)
+{
+    LOG(LOG_LEVEL_NOTICE, "redis.connected", "Redis is reached and fit");
+    if (!daemon->was_warned)
+        server_each_warning(server, on_warning, daemon);
+    daemon->was_warned = true;
+    if (daemon->was_fit && !server_is_same(&daemon->server, server))
+        LOG(LOG_LEVEL_WARNING, "redis.epoch", "this Redis was restarted, or is another one",
+            log_int(LOG_KEY_COUNT, (int64_t)dispatch_settling(daemon->dispatch)));
+    daemon->server = *server;
+    daemon->was_fit = true;
+    daemon->is_usable = true;
+    dispatch_on_redis(daemon->dispatch, true);
+    upkeep_on_redis(daemon->upkeep, true);
+    upkeep_on_subscribed(daemon->upkeep, subscriber_is_subscribed(daemon->subscriber));
+    daemon_become_ready(daemon);
+}
+
+static void on_info(void *arg, const struct redisReply *reply)
+{
+    struct daemon *daemon = arg;
+    struct server server;
+    struct err err;
+    if (reply == NULL || daemon->is_ending)
+        return; /* the link is lost, and on_ready comes again */
+    if (reply->type != REDIS_REPLY_STRING) {
+        err_set(&err, ERR_CONFIG, "INFO: %s", reply->type == REDIS_REPLY_ERROR ? reply->str : "no text");
+    } else {
+        server_read(reply->str, (size_t)reply->len, &server);
+        if (server_is_fit(&server, &err) || (daemon->config->allow_unfit_redis && err.kind == ERR_CONFIG)) {
+            become_usable(daemon, &server);
+            return;
+        }
+    }
+    LOG(LOG_LEVEL_ERROR, "redis.unfit", "this Redis can't keep what we promise",
+        log_text(LOG_KEY_REASON, err.text));
+    char status[320];
+    snprintf(status, sizeof status, "waiting for a fit Redis: %.200s", err.text);
+    service_status(status);
+    uv_timer_start(&daemon->fitness, on_fitness_timer, FITNESS_RETRY_MS, 0);
+}
+
+static void check_fitness(struct daemon *daemon)
+{
+    struct err err;
+    if (!link_command(daemon->commands, 1, (const char *[]){"INFO"}, NULL, on_info, daemon, &err) &&
+        link_is_ready(daemon->commands))
+        link_reset(daemon->commands, err.text);
+}
+
+static void on_commands_ready(void *arg)
+{
+    check_fitness(arg);
+}
+
+static void on_commands_lost(void *arg, const char *reason)
+{
+    struct daemon *daemon = arg;
+    uv_timer_stop(&daemon->fitness);
+    if (!daemon->is_ending)
+        LOG(LOG_LEVEL_WARNING, "redis.lost", "the command connection is gone; events wait in the socket",
+            log_text(LOG_KEY_REASON, reason));
+    /* From here on a lease may be renewed by nobody: what is not committed must not be. */
+    atomic_fetch_add(&daemon->gate.epoch, 1);
+    daemon->is_usable = false;
+    dispatch_on_redis(daemon->dispatch, false);
+    upkeep_on_redis(daemon->upkeep, false);
+    if (!daemon->is_ending)
+        daemon_say_status(daemon);
+}
+
+/* The first failure, then each time the count doubles: repeats are folded. */
+static bool is_worth_saying(unsigned attempt)
+{
+    return (attempt & (attempt - 1)) == 0;
+}
+
+static void on_commands_failed(void *arg, unsigned attempt, const char *reason)
+{
+    (void)arg;
+    if (is_worth_saying(attempt))
+        LOG(LOG_LEVEL_WARNING, "redis.unreachable", "the command connection can't be made; trying for ever",
+            log_text(LOG_KEY_REASON, reason), log_int(LOG_KEY_ATTEMPT, attempt));
+}
+
+/* ── the subscription ── */
+
+/* When any instance last saw a canary come through, per source: what was published since then may have been
+ * missed. */
+static void on_proved(void *arg, const struct redisReply *reply)
+{
+    struct daemon *daemon = arg;
+    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY)
+        return;
+    for (size_t i = 0; i < reply->elements && i < daemon->config->source_count; i++) {
+        if (reply->element[i]->type != REDIS_REPLY_STRING)
+            continue; /* never subscribed before: nothing was promised yet */
+        int64_t gap_ms = clock_wall_ms() - strtoll(reply->element[i]->str, NULL, 10);
+        if (gap_ms <= daemon->config->canary_interval_ms && !daemon->is_ready)
+            continue; /* another instance covers it, or we were away for less than can be told */
+        daemon->counters.gaps++;
+        LOG(LOG_LEVEL_WARNING, "source.gap",
+            "what was published on the channel in this time may have been missed",
+            log_text(LOG_KEY_SOURCE, daemon->config->sources[i].name), log_int(LOG_KEY_MS, gap_ms));
+    }
+}
+
+static void ask_for_gap(struct daemon *daemon)
+{
+    char key[LEDGER_KEY_BYTES];
+    const char *argv[2 + CONFIG_MAX_SECTIONS] = {"HMGET", key};
+    struct err err;
+    ledger_key(daemon->ledger, "proved", key);
+    for (size_t i = 0; i < daemon->config->source_count; i++)
+        argv[2 + i] = daemon->config->sources[i].name;
+    if (!link_command(daemon->commands, (int)(2 + daemon->config->source_count), argv, NULL, on_proved,
+                      daemon, &err))
+        LOG(LOG_LEVEL_WARNING, "source.gap", "how long the subscription was away can't be told",
+            log_text(LOG_KEY_REASON, err.text));
+}
+
+void connection_on_subscribed(void *arg)
+{
+    struct daemon *daemon = arg;
+    LOG(LOG_LEVEL_NOTICE, "redis.subscribed", "every subscription is acknowledged",
+        log_int(LOG_KEY_COUNT, (int64_t)daemon->config->source_count));
+    ask_for_gap(daemon);
+    upkeep_on_subscribed(daemon->upkeep, true);
+    daemon_become_ready(daemon);
+}
+
+void connection_on_unsubscribed(void *arg, const char *reason)
+{
+    struct daemon *daemon = arg;
+    upkeep_on_subscribed(daemon->upkeep, false);
+    if (!daemon->is_ending)
+        LOG(LOG_LEVEL_WARNING, "redis.lost",
+            "the subscription is gone; what is published until it stands again is lost to us",
+            log_text(LOG_KEY_REASON, reason));
+}
+
+void connection_on_unsubscribable(void *arg, unsigned attempt, const char *reason)
+{
+    (void)arg;
+    if (is_worth_saying(attempt))
+        LOG(LOG_LEVEL_WARNING, "redis.unreachable", "the subscription can't be made; trying for ever",
+            log_text(LOG_KEY_REASON, reason), log_int(LOG_KEY_ATTEMPT, attempt));
+}
+
+void connection_on_canary_missed(void *arg)
+{
+    struct daemon *daemon = arg;
+    subscriber_reset(daemon->subscriber, "two canaries were published and did not come through");
+}
+
+struct link_callbacks connection_commands(struct daemon *daemon)
+{
+    return (struct link_callbacks){.on_ready = on_commands_ready,
+                                   .on_lost = on_commands_lost,
+                                   .on_failed = on_commands_failed,
+                                   .arg = daemon};
+}

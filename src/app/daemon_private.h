@@ -1,0 +1,74 @@
+/* daemon_private.h - what daemon.c, connection.c and reload.c share. Loop thread. */
+#ifndef HERALD_APP_DAEMON_PRIVATE_H
+#define HERALD_APP_DAEMON_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "counters.h"
+#include "dispatch.h"
+#include "herald/commit.h"
+#include "herald/config.h"
+#include "herald/ledger.h"
+#include "herald/link.h"
+#include "herald/server.h"
+#include "herald/subscriber.h"
+#include "intake.h"
+#include "upkeep.h"
+
+struct daemon {
+    const char *path;
+    struct config *config; /* a reference: the current snapshot */
+    struct config *first;  /* a reference: links borrow [redis] from it to the end */
+    struct config *next;   /* a reference: loaded, waits for a moment between batches; else NULL */
+    uv_loop_t loop;
+    uv_signal_t signals[3];
+    uv_timer_t fitness, drain;
+    uv_work_t reload;
+    struct err reload_err;
+    bool is_reloading;
+    char incarnation[LEDGER_INCARNATION_CHARS + 1];
+    char canary_channel[128];
+    char client_names[2][96];
+    const char **channels; /* owned array: sources in order, then the canary */
+    struct commit_gate gate;
+    struct counters counters;
+    struct link *commands;
+    struct ledger *ledger;
+    struct dispatch *dispatch;
+    struct intake *intake;
+    struct upkeep *upkeep;
+    struct subscriber *subscriber;
+    struct server server; /* what Redis was when it was last found fit */
+    bool was_fit;
+    bool is_usable; /* the command connection, and Redis behind it */
+    bool was_warned;
+    bool is_ready; /* said READY */
+    bool is_draining, is_ending;
+    int64_t drain_until_mono_ms;
+    int64_t started_mono_ms;
+    uint64_t seconds;
+};
+
+/* One sentence for the service manager: what we do or wait for, and the counts. */
+#define DAEMON_STATUS_BYTES 320
+void daemon_write_status(const struct daemon *daemon, char ret[DAEMON_STATUS_BYTES]);
+void daemon_say_status(const struct daemon *daemon);
+/* Says READY, once, when Redis is fit and every subscription stands. */
+void daemon_become_ready(struct daemon *daemon);
+
+/* connection.c: the callbacks of both links. */
+struct link_callbacks connection_commands(struct daemon *daemon);
+void connection_on_subscribed(void *arg);
+void connection_on_unsubscribed(void *arg, const char *reason);
+void connection_on_unsubscribable(void *arg, unsigned attempt, const char *reason);
+void connection_on_canary_missed(void *arg);
+
+/* reload.c: SIGHUP, and the moment between two batches at which a new configuration takes over. */
+void reload_begin(struct daemon *daemon);
+void reload_apply(struct daemon *daemon);
+
+#endif
