@@ -1,10 +1,12 @@
 /* ledger.h - what Redis knows of every event: the arrows of the state diagram, one Lua script each.
  *
  *     received ── accept ──► ACCEPTED | LEASED       ACCEPTED, DEFERRED ── claim ──► LEASED
- *     LEASED ── sent ──► SENT      ── fail ──► DEFERRED | DEAD | UNKNOWN      ── release ──► as before      ── reap ──► …
+ *     LEASED ── sent ──► SENT      ── fail ──► DEFERRED | DEAD | UNKNOWN
+ *            ── release ──► as before       ── reap ──► ACCEPTED | UNKNOWN | DEAD
  *
- * Each call is one atomic step in which record and index move together (docs: src/store/scripts/). Calls are pipelined on the command
- * link; the answer comes to a callback. The ledger holds no state of its own but the calls under way. Loop thread only; nothing blocks.
+ * Each call is one atomic step in which record and index move together (src/store/scripts/). Calls are
+ * pipelined on the command link; the answer comes to a callback. The ledger holds no state of its own but the
+ * calls under way. Loop thread only; nothing blocks.
  */
 #ifndef HERALD_LEDGER_H
 #define HERALD_LEDGER_H
@@ -23,18 +25,19 @@
 #define LEDGER_MAX_CLAIM 64
 #define LEDGER_MAX_CLAIM_BYTES (1024 * 1024)
 #define LEDGER_MAX_PREFIX 48 /* bytes: with the longest suffix a key stays under LEDGER_KEY_BYTES */
-#define LEDGER_DEAD_MAX_BYTES (INT64_C(256) * 1024 * 1024) /* of the payloads of the dead, each counted once per dead delivery */
+#define LEDGER_DEAD_MAX_BYTES                                                                                \
+    (INT64_C(256) * 1024 * 1024) /* of the payloads of the dead, each counted once per dead delivery */
 
 struct ledger;
 
 struct ledger_options {
-    struct link *link;           /* borrowed: outlives the ledger */
-    const char *prefix;          /* borrowed likewise */
-    const char *incarnation;     /* borrowed likewise: owns our leases; LEDGER_INCARNATION_CHARS of [0-9a-f] */
+    struct link *link;       /* borrowed: outlives the ledger */
+    const char *prefix;      /* borrowed likewise */
+    const char *incarnation; /* borrowed likewise: owns our leases; LEDGER_INCARNATION_CHARS of [0-9a-f] */
     int64_t lease_ms;
-    int64_t retain_ms;           /* the dedupe window */
-    bool is_limiter_closed;      /* a limiter's key that is garbage counts as its whole burst just spent; else as fresh */
-    int64_t dead_max_bytes;      /* 0: LEDGER_DEAD_MAX_BYTES */
+    int64_t retain_ms;      /* the dedupe window */
+    bool is_limiter_closed; /* a limiter's key that is garbage counts as "burst just spent"; else as fresh */
+    int64_t dead_max_bytes; /* 0: LEDGER_DEAD_MAX_BYTES */
 };
 
 /* *err: ERR_CONFIG when the prefix is too long. */
@@ -45,20 +48,21 @@ void ledger_free(struct ledger *ledger); /* no call may be under way: the link i
 #define LEDGER_KEY_BYTES 96
 void ledger_key(const struct ledger *ledger, const char *suffix, char ret[LEDGER_KEY_BYTES]);
 
-/* In every callback `err` is NULL on success. Else ERR_TRANSIENT: it may or may not have happened (the link was lost, or Redis can't
- * write at the moment: READONLY, LOADING, MISCONF, OOM, BUSY); ERR_PERMANENT: the script itself failed. */
+/* In every callback `err` is NULL on success. Else ERR_TRANSIENT: it may or may not have happened (the link
+ * was lost, or Redis can't write at the moment: READONLY, LOADING, MISCONF, OOM, BUSY); ERR_PERMANENT: the
+ * script itself failed. */
 
 /* ── accept ── */
 
 struct accept_lane {
     const char *name;
-    unsigned capacity;       /* how many it would take at once; 0: closed, paused or full */
-    struct rate provider;    /* limits; zero: none */
+    unsigned capacity;    /* how many it would take at once; 0: closed, paused or full */
+    struct rate provider; /* limits; zero: none */
     struct rate recipient;
 };
 struct accept_target {
-    size_t lane;             /* index into lanes; ignored when dead_reason is set and lane_count is 0 */
-    const char *scope;       /* PAYLOAD_SCOPE_CHARS */
+    size_t lane;       /* index into lanes; ignored when dead_reason is set and lane_count is 0 */
+    const char *scope; /* PAYLOAD_SCOPE_CHARS */
     int64_t max_age_ms;
     bool hold;
     const char *dead_reason; /* NULL; else the delivery is recorded DEAD at once ("no recipient") */
@@ -67,9 +71,9 @@ struct accept_event {
     const char *eid, *content;
     const char *payload;
     size_t payload_len;
-    size_t notification;     /* index into notifications */
+    size_t notification; /* index into notifications */
     int64_t send_at_ms, expires_at_ms;
-    const char *note;        /* NULL; else a line for `explain`: which channel was skipped and why */
+    const char *note; /* NULL; else a line for `explain`: which channel was skipped and why */
     struct accept_target targets[DELIVERY_MAX_PER_EVENT];
     size_t target_count;
 };
@@ -81,11 +85,11 @@ struct accept_notification {
 enum accept_verdict { ACCEPT_NEW, ACCEPT_DUPLICATE, ACCEPT_CONFLICT, ACCEPT_DAMAGED };
 enum accept_fate { FATE_WAITS, FATE_LEASED, FATE_LIMITED, FATE_DEAD, FATE_OTHER };
 
-struct ledger_record {       /* a packed record, read */
-    char state;              /* A D L U X S R; 0 if there is none */
+struct ledger_record { /* a packed record, read */
+    char state;        /* A D L U X S R; 0 if there is none */
     uint64_t fence;
     unsigned attempts, crashes, flags;
-    int64_t at_ms;           /* relative to the acceptance */
+    int64_t at_ms; /* relative to the acceptance */
     char lane[CONFIG_MAX_NAME + 4];
     char owner[LEDGER_INCARNATION_CHARS + 1];
 };
@@ -94,12 +98,12 @@ bool ledger_read_record(const char *text, size_t len, struct ledger_record *ret)
 struct accept_result {
     enum accept_verdict verdict;
     int64_t accepted_ms;
-    size_t target_count;       /* of a duplicate: as many as are on record, which may differ from what is asked for by now */
+    size_t target_count; /* of a duplicate: what is on record, which may be more or fewer than asked for */
     struct accept_answer {
-        enum accept_fate fate;     /* of a new event; FATE_OTHER for a duplicate's */
-        int64_t slot_ms;           /* FATE_LIMITED: when its reserved slot comes */
-        char scope[16];            /* FATE_LIMITED: "recipient" or "notification" */
-        char reason[40];           /* FATE_DEAD; "limited until <ms>" when a limit's slot came too late */
+        enum accept_fate fate;       /* of a new event; FATE_OTHER for a duplicate's */
+        int64_t slot_ms;             /* FATE_LIMITED: when its reserved slot comes */
+        char scope[16];              /* FATE_LIMITED: "recipient" or "notification" */
+        char reason[40];             /* FATE_DEAD; "limited until <ms>" when a limit's slot came too late */
         struct ledger_record record; /* of a duplicate */
     } targets[DELIVERY_MAX_PER_EVENT];
 };
@@ -113,17 +117,17 @@ struct accept_call {
     size_t event_count;
 };
 /* results has one entry per event, borrowed for the callback. */
-typedef void ledger_accept_fn(void *arg, const struct accept_result *results, size_t count, unsigned limiter_errors,
-                              const struct err *err);
+typedef void ledger_accept_fn(void *arg, const struct accept_result *results, size_t count,
+                              unsigned limiter_errors, const struct err *err);
 /* The call is borrowed until this returns. False (ERR_TRANSIENT): not sent, no callback. */
-bool ledger_accept(struct ledger *ledger, const struct accept_call *call, ledger_accept_fn *on_accepted, void *arg,
-                   struct err *err) MUST_CHECK;
+bool ledger_accept(struct ledger *ledger, const struct accept_call *call, ledger_accept_fn *on_accepted,
+                   void *arg, struct err *err) MUST_CHECK;
 
 /* ── claim ── */
 
 struct claim_call {
     const char *lane;
-    unsigned max;            /* at most LEDGER_MAX_CLAIM */
+    unsigned max; /* at most LEDGER_MAX_CLAIM */
     size_t max_bytes;
     int64_t max_age_ms;
     bool hold;
@@ -131,29 +135,31 @@ struct claim_call {
     const struct accept_notification *notifications; /* those with a rate */
     size_t notification_count;
 };
-struct claim_notice {        /* something claim decided without handing it out */
+struct claim_notice { /* something claim decided without handing it out */
     char eid[EVENT_EID_CHARS + 1];
     unsigned ordinal;
-    const char *text;        /* limited: the scope; dead: the reason */
-    int64_t slot_ms;         /* limited only */
-    const char *meta;        /* the payload's line with the publisher's id, JSON; "" if it is gone */
+    const char *text; /* limited: the scope; dead: the reason */
+    int64_t slot_ms;  /* limited only */
+    const char *meta; /* the payload's line with the publisher's id, JSON; "" if it is gone */
 };
 struct claim_result {
-    int64_t now_ms;          /* Redis's clock */
-    int64_t wait_ms;         /* the provider's limit lets the next go in so long; 0: it stopped nothing */
-    int64_t next_due_ms;     /* Redis's clock; 0: nothing waits */
+    int64_t now_ms;      /* Redis's clock */
+    int64_t wait_ms;     /* the provider's limit lets the next go in so long; 0: it stopped nothing */
+    int64_t next_due_ms; /* Redis's clock; 0: nothing waits */
     unsigned limiter_errors;
-    struct delivery *claimed; /* list linked by next; the callee takes them; fence, attempt_number, crashes, accepted_ms are filled in */
+    struct delivery *claimed; /* list linked by next; the callee takes them; fence, attempt_number, crashes,
+                                 accepted_ms are filled in */
     unsigned claimed_count;
-    unsigned damaged;        /* no readable record (they are in no index any more), or no memory (they come back by their lease's end) */
+    unsigned damaged; /* no readable record (they are in no index any more), or no memory (they come back by
+                         their lease's end) */
     const struct claim_notice *limited;
     size_t limited_count;
     const struct claim_notice *dead;
     size_t dead_count;
 };
 typedef void ledger_claim_fn(void *arg, const struct claim_result *result, const struct err *err);
-bool ledger_claim(struct ledger *ledger, const struct claim_call *call, ledger_claim_fn *on_claimed, void *arg,
-                  struct err *err) MUST_CHECK;
+bool ledger_claim(struct ledger *ledger, const struct claim_call *call, ledger_claim_fn *on_claimed,
+                  void *arg, struct err *err) MUST_CHECK;
 
 /* ── what happens to leased ones: items are borrowed until the call returns, at most LEDGER_MAX_ITEMS ── */
 
@@ -161,37 +167,48 @@ struct ledger_item {
     const char *eid;
     unsigned ordinal;
     uint64_t fence;
-    unsigned attempts;       /* sent, fail: how many there have been now */
-    const char *text;        /* sent: the provider's words; fail: the reason */
+    unsigned attempts;                                 /* sent, fail: how many there have been now */
+    const char *text;                                  /* sent: the provider's words; fail: the reason */
     enum { FAIL_DEFER, FAIL_DEAD, FAIL_UNKNOWN } what; /* fail */
-    int64_t delay_ms;        /* fail with FAIL_DEFER */
+    int64_t delay_ms;                                  /* fail with FAIL_DEFER */
 };
 /* answers[i] is the script's number for item i. */
 typedef void ledger_items_fn(void *arg, const int *answers, size_t count, const struct err *err);
 
-bool ledger_start(struct ledger *, const struct ledger_item *, size_t count, ledger_items_fn *, void *arg, struct err *) MUST_CHECK;
-bool ledger_extend(struct ledger *, const struct ledger_item *, size_t count, ledger_items_fn *, void *arg, struct err *) MUST_CHECK;
-bool ledger_release(struct ledger *, const struct ledger_item *, size_t count, ledger_items_fn *, void *arg, struct err *) MUST_CHECK;
-bool ledger_sent(struct ledger *, const struct ledger_item *, size_t count, ledger_items_fn *, void *arg, struct err *) MUST_CHECK;
-bool ledger_fail(struct ledger *, const struct ledger_item *, size_t count, ledger_items_fn *, void *arg, struct err *) MUST_CHECK;
-bool ledger_replay(struct ledger *, const struct ledger_item *, size_t count, ledger_items_fn *, void *arg, struct err *) MUST_CHECK;
-bool ledger_drop(struct ledger *, const char *reason, const struct ledger_item *, size_t count, ledger_items_fn *, void *arg,
+bool ledger_start(struct ledger *, const struct ledger_item *, size_t count, ledger_items_fn *, void *arg,
+                  struct err *) MUST_CHECK;
+bool ledger_extend(struct ledger *, const struct ledger_item *, size_t count, ledger_items_fn *, void *arg,
+                   struct err *) MUST_CHECK;
+bool ledger_release(struct ledger *, const struct ledger_item *, size_t count, ledger_items_fn *, void *arg,
+                    struct err *) MUST_CHECK;
+bool ledger_sent(struct ledger *, const struct ledger_item *, size_t count, ledger_items_fn *, void *arg,
                  struct err *) MUST_CHECK;
-bool ledger_cancel(struct ledger *, const struct ledger_item *, size_t count, ledger_items_fn *, void *arg, struct err *) MUST_CHECK;
+bool ledger_fail(struct ledger *, const struct ledger_item *, size_t count, ledger_items_fn *, void *arg,
+                 struct err *) MUST_CHECK;
+bool ledger_replay(struct ledger *, const struct ledger_item *, size_t count, ledger_items_fn *, void *arg,
+                   struct err *) MUST_CHECK;
+bool ledger_drop(struct ledger *, const char *reason, const struct ledger_item *, size_t count,
+                 ledger_items_fn *, void *arg, struct err *) MUST_CHECK;
+bool ledger_cancel(struct ledger *, const struct ledger_item *, size_t count, ledger_items_fn *, void *arg,
+                   struct err *) MUST_CHECK;
 
 /* ── upkeep ── */
 
-/* counts: reap {accepted, unknown, dead}; trim {dropped, unknown made dead}; move {moved, left}; bury {dead, left}. */
+/* counts: reap {accepted, unknown, dead}; trim {dropped, unknown made dead};
+ * move {moved, left}; bury {dead, left}. */
 typedef void ledger_counts_fn(void *arg, const int64_t counts[3], const struct err *err);
 bool ledger_reap(struct ledger *, unsigned max, ledger_counts_fn *, void *arg, struct err *) MUST_CHECK;
-bool ledger_trim(struct ledger *, int64_t dead_max_age_ms, unsigned dead_max_count, unsigned max, ledger_counts_fn *, void *arg,
-                 struct err *) MUST_CHECK;
+bool ledger_trim(struct ledger *, int64_t dead_max_age_ms, unsigned dead_max_count, unsigned max,
+                 ledger_counts_fn *, void *arg, struct err *) MUST_CHECK;
 /* *err is ERR_INPUT when `to` can't be a lane's name. */
-bool ledger_move(struct ledger *, const char *from, const char *to, unsigned max, ledger_counts_fn *, void *arg, struct err *) MUST_CHECK;
+bool ledger_move(struct ledger *, const char *from, const char *to, unsigned max, ledger_counts_fn *,
+                 void *arg, struct err *) MUST_CHECK;
 /* Ends what waits in a lane that nobody serves and is older than max_age_ms: DEAD no lane. */
-bool ledger_bury(struct ledger *, const char *lane, int64_t max_age_ms, unsigned max, ledger_counts_fn *, void *arg, struct err *) MUST_CHECK;
+bool ledger_bury(struct ledger *, const char *lane, int64_t max_age_ms, unsigned max, ledger_counts_fn *,
+                 void *arg, struct err *) MUST_CHECK;
 
-/* A script's text and the SHA-1 that names it, for the benchmark and for heraldctl; NULL if there is none of that name. */
+/* A script's text and the SHA-1 that names it, for the benchmark and for heraldctl; NULL if there is none of
+ * that name. */
 const char *ledger_script(const char *name, const char **ret_sha);
 
 /* Calls that have been sent and not answered. */

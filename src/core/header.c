@@ -14,8 +14,7 @@
 #define WORD_END "?="
 #define WORD_FRAME (sizeof(WORD_START_B) - 1 + sizeof(WORD_END) - 1)
 #define PAYLOAD_MAX (WORD_MAX - WORD_FRAME)
-#define CHARACTER_MAX_PAYLOAD (3 * UTF8_MAX_BYTES) /* what one character takes at most, in Q; B takes less   \
-                                                    */
+#define CHARACTER_MAX_PAYLOAD (3 * UTF8_MAX_BYTES) /* of one character in Q; B takes less */
 
 /* A field being written; the column is that of its current line. */
 struct line {

@@ -1,4 +1,4 @@
-/* template_tree.h - a compiled template: what template_compile.c builds, template_render.c walks and
+/* template_tree.h - a compiled template: what template.c builds, template_render.c walks and
  * content.c reads the partials' names from. Immutable once built; any thread. */
 #ifndef HERALD_CORE_TEMPLATE_TREE_H
 #define HERALD_CORE_TEMPLATE_TREE_H

@@ -1,4 +1,4 @@
-/* template_compile.c - from a template's text to its nodes; see template.h.
+/* template.c - from a template's text to its nodes; see template.h.
  *
  * One pass, tag by tag. What is decided here and never again: which lines are a tag's alone and vanish, which
  * section a tag closes, how a name falls into parts. Pure; any thread.
