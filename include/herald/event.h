@@ -40,7 +40,8 @@ struct event {
 /* Reads one event. Refuses what json_parse refuses; a root that is no object; an id or userId that is neither a string of
  * 1–128 bytes without controls nor an integer; an id member that was configured and is absent; sendAt or expiresAt that
  * are not RFC 3339, or lie more than 366 days ahead of now_ms, or expiresAt before sendAt; a `to` that is not allowed or not well formed.
- * *err is ERR_INPUT and names the member or the byte, or ERR_NOMEM; the event's text is never repeated in it. On true the caller calls event_done. */
+ * *err is ERR_INPUT and names the member or the byte, or ERR_NOMEM; the event's text is never repeated in it.
+ * On true the caller calls event_done. */
 bool event_read(const char *bytes, size_t len, const struct event_rules *rules, int64_t now_ms, struct event *ret,
                 struct err *err) MUST_CHECK;
 void event_done(struct event *event); /* a zeroed struct is fine */

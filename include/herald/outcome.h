@@ -70,11 +70,11 @@ struct outcome {
  *   permanent    SMTP 5xx at RCPT, DATA or the end, and 552 (too large) at MAIL; HTTP 400 403 404 410 413 422; a render error
  *   temporary    other SMTP 4xx; HTTP 408 500; other 4xx/5xx; a timeout or a broken connection before the commit point
  *   throttled    HTTP 429; SMTP 421, or 4xx whose reply speaks of rate or too many
- *   destination  before the commit point resolve, connect, TLS, login, internal, an SMTP connection lost before MAIL's reply; at any time a refused
- *                stream; HTTP 3xx 401 407 502 503 504; SMTP 5xx at greeting, EHLO, AUTH, MAIL, 530 and 535 anywhere;
+ *   destination  before the commit point resolve, connect, TLS, login, internal, an SMTP connection lost before
+ *                MAIL's reply; at any time a refused stream; HTTP 3xx 401 407 502 503 504; SMTP 5xx at greeting, EHLO, AUTH, MAIL, 530 and 535 anywhere;
  *                missing content; 5.7.x is permanent for one recipient (the loop turns five different ones into destination)
- * An abort counts only before the commit point. should_suppress: permanent with 551, 5.1.1, 5.1.3, 5.1.10 or HTTP 410. The reasons are a closed
- * list, fit to be metric labels; the exact code is in the attempt. */
+ * An abort counts only before the commit point. should_suppress: permanent with 551, 5.1.1, 5.1.3, 5.1.10 or
+ * HTTP 410. The reasons are a closed list, fit to be metric labels; the exact code is in the attempt. */
 void outcome_classify(const struct attempt *attempt, struct outcome *ret);
 
 #endif

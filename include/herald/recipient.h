@@ -30,9 +30,9 @@ struct recipient {
 
 void recipient_done(struct recipient *recipient); /* a zeroed struct is fine */
 
-/* From a JSON object {email, name, locale, push:[{provider, …}]}: all optional, unknown members refused; an empty name or locale is none.
- * A device's `provider` is text of 1 to RECIPIENT_MAX_PROVIDER bytes, its other members are its provider's business. A device listed
- * twice counts once. *err: ERR_INPUT, "to.email: …", "to.push[2].provider: …". */
+/* From a JSON object {email, name, locale, push:[{provider, …}]}: all optional, unknown members refused; an empty
+ * name or locale is none. A device's `provider` is text of 1 to RECIPIENT_MAX_PROVIDER bytes, its other members are
+ * its provider's business. A device listed twice counts once. *err: ERR_INPUT, "to.email: …", "to.push[2].provider: …". */
 bool recipient_from_json(const struct json *json, const struct json_token *object, struct recipient *ret,
                          struct err *err) MUST_CHECK;
 

@@ -22,24 +22,58 @@ static void on_fitness_timer(uv_timer_t *timer)
     check_fitness(timer->data);
 }
 
-static void on_warning(void *arg, const char *text)
+static void on_warning(void *arg, const char *topic, const char *text)
 {
     (void)arg;
-    LOG(LOG_LEVEL_WARNING, "redis.warning", text, log_text(LOG_KEY_REASON, "persistence"));
+    LOG(LOG_LEVEL_WARNING, "redis.warning", text, log_text(LOG_KEY_REASON, topic));
+}
+
+/* Once a process: what is as it may be meant, but perhaps is not. */
+static void warn(struct daemon *daemon)
+{
+    const struct config *config = daemon->config;
+    daemon->was_warned = true;
+    server_each_warning(&daemon->server, on_warning, daemon);
+    if (config->redis.password == NULL)
+        on_warning(daemon, "authentication",
+                   "Redis asks for no password: whoever reaches it can read recipients and publish events");
+    if (config->redis.database != 0 || config->redirect_to != NULL || config->allow_domains[0] != NULL)
+        on_warning(
+            daemon, "shared channel",
+            "pub/sub ignores the database number: what others publish on this Redis under the same channel "
+            "is heard here too; a staging herald needs a prefix of its own");
+}
+
+static void on_limits(void *arg, const struct redisReply *reply)
+{
+    struct daemon *daemon = arg;
+    /* A user without the right to ask gets an error: then the limit stays unknown. */
+    if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
+        reply->element[1]->type == REDIS_REPLY_STRING)
+        server_read_limits(reply->element[1]->str, &daemon->server);
+    if (!daemon->is_ending && !daemon->was_warned)
+        warn(daemon);
+}
+
+static void ask_for_limits(struct daemon *daemon)
+{
+    struct err err;
+    const char *const argv[] = {"CONFIG", "GET", "client-output-buffer-limit"};
+    if (!link_command(daemon->commands, 3, argv, NULL, on_limits, daemon, &err))
+        warn(daemon);
 }
 
 static void become_usable(struct daemon *daemon, const struct server *server)
 {
     LOG(LOG_LEVEL_NOTICE, "redis.connected", "Redis is reached and fit");
-    if (!daemon->was_warned)
-        server_each_warning(server, on_warning, daemon);
-    daemon->was_warned = true;
     if (daemon->was_fit && !server_is_same(&daemon->server, server))
         LOG(LOG_LEVEL_WARNING, "redis.epoch", "this Redis was restarted, or is another one",
             log_int(LOG_KEY_COUNT, (int64_t)dispatch_settling(daemon->dispatch)));
     daemon->server = *server;
     daemon->was_fit = true;
     daemon->is_usable = true;
+    if (!daemon->was_warned)
+        ask_for_limits(daemon);
     dispatch_on_redis(daemon->dispatch, true);
     upkeep_on_redis(daemon->upkeep, true);
     upkeep_on_subscribed(daemon->upkeep, subscriber_is_subscribed(daemon->subscriber));
@@ -64,7 +98,7 @@ static void on_info(void *arg, const struct redisReply *reply)
     }
     LOG(LOG_LEVEL_ERROR, "redis.unfit", "this Redis can't keep what we promise",
         log_text(LOG_KEY_REASON, err.text));
-    char status[320];
+    char status[DAEMON_STATUS_BYTES];
     snprintf(status, sizeof status, "waiting for a fit Redis: %.200s", err.text);
     service_status(status);
     uv_timer_start(&daemon->fitness, on_fitness_timer, FITNESS_RETRY_MS, 0);

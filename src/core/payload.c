@@ -11,8 +11,8 @@
 #include "herald/hash.h"
 
 #define PAYLOAD_VERSION '1'
-#define TEXT_MAX_BYTES                                                                                       \
-    256 /* of any text in a payload but device and event: the longest is a name, RECIPIENT_MAX_NAME */
+/* Of any text in a payload but device and event: the longest is a name, RECIPIENT_MAX_NAME. */
+#define TEXT_MAX_BYTES 256
 
 /* What tells one recipient of a channel from another. A webhook has one. */
 static const char *identity(enum channel channel, const char *email, const char *device)
@@ -20,7 +20,8 @@ static const char *identity(enum channel channel, const char *email, const char 
     return channel == CHANNEL_EMAIL ? email : channel == CHANNEL_PUSH ? device : "";
 }
 
-void payload_scope(enum channel channel, const char *user_id, const char *recipient, char ret[PAYLOAD_SCOPE_CHARS + 1])
+void payload_scope(enum channel channel, const char *user_id, const char *recipient,
+                   char ret[PAYLOAD_SCOPE_CHARS + 1])
 {
     const char *name = channel_name(channel);
     const char *who = user_id[0] != '\0' ? user_id : recipient;
@@ -47,7 +48,8 @@ static void write_target(const struct payload *payload, const struct payload_tar
     assert((target->channel == CHANNEL_EMAIL) == (target->email != NULL));
     assert((target->channel == CHANNEL_PUSH) == (target->device != NULL));
     char scope[PAYLOAD_SCOPE_CHARS + 1];
-    payload_scope(target->channel, payload->event->user_id, identity(target->channel, target->email, target->device), scope);
+    payload_scope(target->channel, payload->event->user_id,
+                  identity(target->channel, target->email, target->device), scope);
     buffer_text(ret, scope);
     buffer_printf(ret, " {\"channel\":\"%s\"", channel_name(target->channel));
     write_member("provider", target->provider, ret);

@@ -36,7 +36,8 @@ static enum attempt_stage stage_of_next(const struct dialogue *dialogue, int cod
     return last < STAGE_FINAL ? last + 1 : STAGE_FINAL;
 }
 
-/* "5.1.1 text", RFC 2034: only if its class is that of the code. Returns the length of the enhanced code, or 0. */
+/* "5.1.1 text", RFC 2034: only if its class is that of the code. Returns the length of the enhanced code, or
+ * 0. */
 static size_t enhanced_len(const char *text, size_t len, char class)
 {
     size_t at = 0;

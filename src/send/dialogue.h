@@ -1,7 +1,8 @@
 /* dialogue.h - follows an SMTP conversation by its replies, the only half of it that libcurl shows.
  *
- * Each reply's place is told by its order: greeting, EHLO (again after STARTTLS), AUTH; then libcurl says that the connection is ready, and
- * MAIL, RCPT, DATA and the final reply follow. A refusal is the last word; the goodbye behind it is not listened to. */
+ * Each reply's place is told by its order: greeting, EHLO (again after STARTTLS), AUTH; then libcurl says
+ * that the connection is ready, and MAIL, RCPT, DATA and the final reply follow. A refusal is the last word;
+ * the goodbye behind it is not listened to. */
 #ifndef HERALD_SEND_DIALOGUE_H
 #define HERALD_SEND_DIALOGUE_H
 

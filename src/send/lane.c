@@ -1,4 +1,5 @@
-/* lane.c - a provider's threads and the one loop they all run; see lane.h for the loop thread's side, worker.h for the drivers'. */
+/* lane.c - a provider's threads and the one loop they all run; see lane.h for the loop thread's side,
+ * worker.h for the drivers'. */
 #include "herald/lane.h"
 
 #include <assert.h>
@@ -35,7 +36,8 @@ struct lane {
     struct thread threads[]; /* never move: each thread holds a pointer to its own */
 };
 
-/* ---- the threads ------------------------------------------------------------------------------------------------ */
+/* ---- the threads
+ * ------------------------------------------------------------------------------------------------ */
 
 void worker_is_alive(struct worker *worker)
 {
@@ -216,7 +218,8 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* ---- the loop thread -------------------------------------------------------------------------------------------- */
+/* ---- the loop thread
+ * -------------------------------------------------------------------------------------------- */
 
 static void share_out(struct lane *lane, size_t threads)
 {

@@ -6,7 +6,8 @@
 
 struct mailbox;
 
-/* Takes the delivery and wakes the loop if it may be asleep. Any thread; allocates nothing, so a finished send can't be lost. */
+/* Takes the delivery and wakes the loop if it may be asleep. Any thread; allocates nothing, so a finished
+ * send can't be lost. */
 void mailbox_put(struct mailbox *mailbox, struct delivery *delivery);
 
 #endif

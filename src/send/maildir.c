@@ -1,9 +1,11 @@
-/* maildir.c - mail into a directory, for whoever has no mail server yet. It does not deliver, and STATUS says so.
+/* maildir.c - mail into a directory, for whoever has no mail server yet. It does not deliver, and STATUS says
+ * so.
  *
- * The Maildir form (https://cr.yp.to/proto/maildir.html): written to tmp, flushed, renamed into new. The name comes from the
- * delivery's key and time of acceptance, so a repeat overwrites its own file; one that a mail reader has moved to cur by then stays there.
- * The directory is bounded by max_messages: the threads of a lane divide what room there is and count again when
- * that is used up, so it can be passed by the number of threads, not more. The lane's threads; blocks on files. */
+ * The Maildir form (https://cr.yp.to/proto/maildir.html): written to tmp, flushed, renamed into new. The name
+ * comes from the delivery's key and time of acceptance, so a repeat overwrites its own file; one that a mail
+ * reader has moved to cur by then stays there. The directory is bounded by max_messages: the threads of a
+ * lane divide what room there is and count again when that is used up, so it can be passed by the number of
+ * threads, not more. The lane's threads; blocks on files. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -71,12 +73,13 @@ static void close_worker(void *state)
     free(maildir);
 }
 
-/* ---- the directory ---------------------------------------------------------------------------------------------- */
+/* ---- the directory
+ * ---------------------------------------------------------------------------------------------- */
 
 static bool fail(struct err *err, const char *what)
 {
-    return err_set(err, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? ERR_NOMEM : ERR_TRANSIENT, "%s: %s",
-                   what, strerror(errno));
+    return err_set(err, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? ERR_NOMEM : ERR_TRANSIENT,
+                   "%s: %s", what, strerror(errno));
 }
 
 /* Parents too, like mkdir -p. */
@@ -118,8 +121,10 @@ static bool open_directory(const char *path, int *ret, struct err *err)
     return true;
 }
 
-/* How many messages a folder holds; with `name`, whether one of them is that, whatever flags its reader has put behind it. */
-static bool scan(int directory, const char *folder, const char *name, size_t *ret_count, bool *ret_has, struct err *err)
+/* How many messages a folder holds; with `name`, whether one of them is that, whatever flags its reader has
+ * put behind it. */
+static bool scan(int directory, const char *folder, const char *name, size_t *ret_count, bool *ret_has,
+                 struct err *err)
 {
     int fd = openat(directory, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *entries = fd < 0 ? NULL : fdopendir(fd);
@@ -135,7 +140,8 @@ static bool scan(int directory, const char *folder, const char *name, size_t *re
             continue;
         ++*ret_count;
         size_t len = name != NULL ? strlen(name) : 0;
-        if (name != NULL && strncmp(entry->d_name, name, len) == 0 && (entry->d_name[len] == '\0' || entry->d_name[len] == ':'))
+        if (name != NULL && strncmp(entry->d_name, name, len) == 0 &&
+            (entry->d_name[len] == '\0' || entry->d_name[len] == ':'))
             *ret_has = true;
     }
     closedir(entries);
@@ -153,7 +159,8 @@ static bool has_room(struct maildir *maildir, int directory, struct err *err)
     if (!scan(directory, "new", NULL, &count, &has, err) || !scan(directory, "cur", NULL, &count, &has, err))
         return false;
     if (count >= provider->max_messages)
-        return err_set(err, ERR_TRANSIENT, "%s holds %zu messages, max_messages is %u: empty it or configure a mail server",
+        return err_set(err, ERR_TRANSIENT,
+                       "%s holds %zu messages, max_messages is %u: empty it or configure a mail server",
                        provider->path, count, provider->max_messages);
     maildir->room = (provider->max_messages - count) / maildir->worker->count;
     if (maildir->room == 0)
@@ -204,10 +211,12 @@ static bool flush_folder(int directory, const char *folder)
     return is_flushed;
 }
 
-/* ---- one mail --------------------------------------------------------------------------------------------------- */
+/* ---- one mail
+ * --------------------------------------------------------------------------------------------------- */
 
 /* The rename is the commit point. False with an empty *err: the delivery may no longer be sent. */
-static bool commit(struct maildir *maildir, int directory, struct delivery *delivery, const char *tmp, const char *name, struct err *err)
+static bool commit(struct maildir *maildir, int directory, struct delivery *delivery, const char *tmp,
+                   const char *name, struct err *err)
 {
     struct attempt *attempt = &delivery->attempt;
     char target[PATH_BYTES];

@@ -1,6 +1,7 @@
 /* null.c - sends nothing and answers as it is told: a dry run, and the double of a provider in tests.
  *
- * `behaviour` is a list, separated by commas: the n-th attempt of each delivery gets the n-th entry, and all later ones the last. An entry is
+ * `behaviour` is a list, separated by commas: the n-th attempt of each delivery gets the n-th entry, and all
+ * later ones the last. An entry is
  *
  *     ok           accepted (250)
  *     temporary    refused for now (450)
@@ -10,8 +11,8 @@
  *     unknown      committed, and no answer came
  *     hang         no end, until the lane stops or the delivery may no longer be sent
  *
- * and may carry a delay before the answer: "ok:20ms", "temporary:1500ms". Everything is rendered first, as for sending.
- * The lane's threads. */
+ * and may carry a delay before the answer: "ok:20ms", "temporary:1500ms". Everything is rendered first, as
+ * for sending. The lane's threads. */
 #include <ctype.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -24,7 +25,15 @@
 #define MAX_DELAY_MS 600000 /* as long as the longest real wait, for a mail server's final reply */
 #define SLICE_MS 50         /* how soon a hanging attempt sees that it is over */
 
-enum answer { ANSWER_OK, ANSWER_TEMPORARY, ANSWER_THROTTLED, ANSWER_PERMANENT, ANSWER_REFUSED, ANSWER_UNKNOWN, ANSWER_HANG };
+enum answer {
+    ANSWER_OK,
+    ANSWER_TEMPORARY,
+    ANSWER_THROTTLED,
+    ANSWER_PERMANENT,
+    ANSWER_REFUSED,
+    ANSWER_UNKNOWN,
+    ANSWER_HANG
+};
 
 static const struct {
     const char *name;
@@ -111,10 +120,11 @@ static bool check(const struct config_provider *provider, struct err *err)
 
     if (find_step(behaviour_of(provider), ~0U, &step))
         return true;
-    return err_set(err, ERR_CONFIG,
-                   "behaviour: '%s': expected a list of ok, temporary, throttled, permanent, refused, unknown or hang, "
-                   "each with or without a delay as in ok:20ms (at most %dms)",
-                   behaviour_of(provider), MAX_DELAY_MS);
+    return err_set(
+        err, ERR_CONFIG,
+        "behaviour: '%s': expected a list of ok, temporary, throttled, permanent, refused, unknown or hang, "
+        "each with or without a delay as in ok:20ms (at most %dms)",
+        behaviour_of(provider), MAX_DELAY_MS);
 }
 
 static void shape(const struct config_provider *provider, size_t *ret_threads, size_t *ret_transfers)
@@ -145,7 +155,8 @@ static void close_worker(void *state)
     free(null);
 }
 
-/* False if the wait was cut short because the delivery may no longer be sent, or, for one without end, because the lane stops. */
+/* False if the wait was cut short because the delivery may no longer be sent, or, for one without end,
+ * because the lane stops. */
 static bool wait_out(struct null *null, struct delivery *delivery, const struct step *step)
 {
     bool is_endless = step->answer == ANSWER_HANG;
@@ -178,7 +189,8 @@ static void pretend(struct null *null, struct delivery *delivery)
     struct attempt *attempt = &delivery->attempt;
     struct step step = {.answer = ANSWER_OK};
 
-    (void)find_step(behaviour_of(null->worker->provider), delivery->attempt_number, &step); /* open has checked it */
+    (void)find_step(behaviour_of(null->worker->provider), delivery->attempt_number,
+                    &step); /* open has checked it */
     if (!wait_out(null, delivery, &step))
         return;
     if (step.answer == ANSWER_REFUSED) {

@@ -1,8 +1,9 @@
 /* queue.h - deliveries on their way from one thread to another, in order of arrival.
  *
- * What crosses is ownership: who pushes no longer touches the delivery, who takes owns it. The list is linked through
- * delivery->next, so pushing allocates nothing and can't fail; the loop counts admissions, so no queue needs a bound of its own.
- * These are the program's only mutexes, and none is held while anything else is called. */
+ * What crosses is ownership: who pushes no longer touches the delivery, who takes owns it. The list is linked
+ * through delivery->next, so pushing allocates nothing and can't fail; the loop counts admissions, so no
+ * queue needs a bound of its own. These are the program's only mutexes, and none is held while anything else
+ * is called. */
 #ifndef HERALD_SEND_QUEUE_H
 #define HERALD_SEND_QUEUE_H
 
@@ -33,7 +34,8 @@ struct queue_pushed queue_push(struct queue *queue, struct delivery *delivery);
 
 enum queue_taken { QUEUE_TAKEN, QUEUE_EMPTY /* still, after the wait */, QUEUE_ENDED /* closed and empty */ };
 #define QUEUE_FOR_EVER (-1)
-/* Waits at most timeout_ms for a delivery; *ret is the caller's on QUEUE_TAKEN and untouched else. Any thread. */
+/* Waits at most timeout_ms for a delivery; *ret is the caller's on QUEUE_TAKEN and untouched else. Any
+ * thread. */
 enum queue_taken queue_take(struct queue *queue, int timeout_ms, struct delivery **ret);
 
 /* Everything there is, linked by next, in order; NULL if nothing. Any thread. */

@@ -1,8 +1,9 @@
 /* render.c - from a delivery to the bytes of its mail, push or webhook; see render_delivery in lane.h.
  *
- * What a template sees: the event's members, and three of ours that win over the event's, so that no publisher can pretend
- * to be them: `recipient` {name, email, locale}, `delivery` {key, id, notification, source, channel}, and for a push `device`, the
- * user's record of it. Numbers appear as they were published. The lane's thread; pure but for memory. */
+ * What a template sees: the event's members, and three of ours that win over the event's, so that no
+ * publisher can pretend to be them: `recipient` {name, email, locale}, `delivery` {key, id, notification,
+ * source, channel}, and for a push `device`, the user's record of it. Numbers appear as they were published.
+ * The lane's thread; pure but for memory. */
 #include "render.h"
 
 #include <json-c/json.h>
@@ -17,14 +18,16 @@
 #include "herald/message.h"
 #include "herald/template.h"
 
-/* ---- data ------------------------------------------------------------------------------------------------------- */
+/* ---- data
+ * ------------------------------------------------------------------------------------------------------- */
 
 struct reader {
     const struct json *json;
     char *text; /* owned: room for the longest string of the document */
 };
 
-static struct json_object *value_at(struct reader *reader, const struct json_token *token, bool *ret_has_memory);
+static struct json_object *value_at(struct reader *reader, const struct json_token *token,
+                                    bool *ret_has_memory);
 
 static struct json_object *number(const struct json *json, const struct json_token *token)
 {
@@ -46,7 +49,8 @@ static struct json_object *number(const struct json *json, const struct json_tok
 static struct json_object *string(struct reader *reader, const struct json_token *token)
 {
     if (!token->has_escapes)
-        return json_object_new_string_len(reader->json->text + token->start, (int)(token->end - token->start));
+        return json_object_new_string_len(reader->json->text + token->start,
+                                          (int)(token->end - token->start));
     size_t len = json_string_copy(reader->json, token, reader->text);
     return json_object_new_string_len(reader->text, (int)len); /* at most JSON_MAX_BYTES */
 }
@@ -90,8 +94,10 @@ static struct json_object *object(struct reader *reader, const struct json_token
     return made;
 }
 
-/* Recursion is bounded by JSON_MAX_DEPTH. NULL is JSON's null, or no memory: then *ret_has_memory turns false. */
-static struct json_object *value_at(struct reader *reader, const struct json_token *token, bool *ret_has_memory)
+/* Recursion is bounded by JSON_MAX_DEPTH. NULL is JSON's null, or no memory: then *ret_has_memory turns
+ * false. */
+static struct json_object *value_at(struct reader *reader, const struct json_token *token,
+                                    bool *ret_has_memory)
 {
     struct json_object *made = NULL;
 
@@ -126,7 +132,8 @@ static bool out_of_memory(struct err *err)
 }
 
 /* Not json-c's own parser: it clips integers past 64 bits. */
-static bool read_tree(const char *what, const char *text, size_t len, struct json_object **ret, struct err *err)
+static bool read_tree(const char *what, const char *text, size_t len, struct json_object **ret,
+                      struct err *err)
 {
     struct json json = {0};
     bool has_memory = true;
@@ -172,7 +179,8 @@ static bool put_ours(struct json_object *data, const struct delivery *delivery)
     return put_text(recipient, "name", delivery->name) && put_text(recipient, "email", delivery->email) &&
            put_text(recipient, "locale", delivery->locale) && put_text(self, "key", delivery->key) &&
            put_text(self, "id", delivery->id) && put_text(self, "notification", delivery->notification) &&
-           put_text(self, "source", delivery->source) && put_text(self, "channel", channel_name(delivery->channel));
+           put_text(self, "source", delivery->source) &&
+           put_text(self, "channel", channel_name(delivery->channel));
 }
 
 static bool make_data(const struct delivery *delivery, struct json_object **ret, struct err *err)
@@ -200,7 +208,8 @@ static bool make_data(const struct delivery *delivery, struct json_object **ret,
     return true;
 }
 
-/* ---- mail ------------------------------------------------------------------------------------------------------- */
+/* ---- mail
+ * ------------------------------------------------------------------------------------------------------- */
 
 struct mail {
     struct buffer subject, text, html;
@@ -214,7 +223,8 @@ static const struct config_provider *provider_of(const struct delivery *delivery
 
 static struct mailbox_address sender_of(const struct delivery *delivery)
 {
-    const struct config_notification *notification = config_notification(delivery->config, delivery->notification);
+    const struct config_notification *notification =
+        config_notification(delivery->config, delivery->notification);
     const struct config_provider *provider = provider_of(delivery);
 
     if (notification != NULL && notification->from_address != NULL)
@@ -229,8 +239,8 @@ const char *render_sender(const struct delivery *delivery)
     return sender_of(delivery).address;
 }
 
-static bool render_parts(const struct delivery *delivery, const struct content *content, struct json_object *data,
-                         struct mail *mail, struct err *err)
+static bool render_parts(const struct delivery *delivery, const struct content *content,
+                         struct json_object *data, struct mail *mail, struct err *err)
 {
     const char *locale = delivery->locale;
 
@@ -296,7 +306,8 @@ static bool render_mail(const struct delivery *delivery, const struct config_not
     return is_done;
 }
 
-/* ---- all -------------------------------------------------------------------------------------------------------- */
+/* ---- all
+ * -------------------------------------------------------------------------------------------------------- */
 
 static bool render_channel(const struct delivery *delivery, const struct config_notification *notification,
                            struct json_object *data, struct buffer *ret, struct err *err)
@@ -316,7 +327,8 @@ static bool render_channel(const struct delivery *delivery, const struct config_
 
 bool render_delivery(const struct delivery *delivery, struct buffer *ret, struct err *err)
 {
-    const struct config_notification *notification = config_notification(delivery->config, delivery->notification);
+    const struct config_notification *notification =
+        config_notification(delivery->config, delivery->notification);
     struct json_object *data = NULL;
 
     if (notification == NULL || notification->content == NULL)

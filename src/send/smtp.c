@@ -1,9 +1,10 @@
 /* smtp.c - mail by SMTP: per thread one libcurl easy handle, which keeps one connection from mail to mail.
  *
- * Blocking on purpose: libcurl waits for the reply to the final dot inside one call (7.88.1, 8.14.1), so a multi handle would make
- * all its mails wait for the slowest. One recipient per transaction: no partial success to tell apart. A handle that has seen any
- * error is thrown away with its connection, for libcurl would reuse one whose late reply is still to come, and take that for the next
- * mail's. The lane's threads. */
+ * Blocking on purpose: libcurl waits for the reply to the final dot inside one call (7.88.1, 8.14.1), so a
+ * multi handle would make all its mails wait for the slowest. One recipient per transaction: no partial
+ * success to tell apart. A handle that has seen any error is thrown away with its connection, for libcurl
+ * would reuse one whose late reply is still to come, and take that for the next mail's. The lane's threads.
+ */
 #include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
@@ -35,7 +36,8 @@ struct smtp {
 
 static bool check(const struct config_provider *provider, struct err *err)
 {
-    if (!transfer_check_url(provider->url, schemes, false, err) || !transfer_check_ca_file(provider->ca_file, err))
+    if (!transfer_check_url(provider->url, schemes, false, err) ||
+        !transfer_check_ca_file(provider->ca_file, err))
         return false;
     if (strlen(provider->url) + HELLO_BYTES + 2 > URL_BYTES)
         return err_set(err, ERR_CONFIG, "url: longer than %d bytes", URL_BYTES - HELLO_BYTES - 2);
@@ -44,7 +46,8 @@ static bool check(const struct config_provider *provider, struct err *err)
         return err_set(err, ERR_CONFIG, "hello: longer than %d bytes", HELLO_BYTES);
     for (const char *at = hello; *at != '\0'; at++) /* it becomes an SMTP argument and part of a URL */
         if (!isalnum((unsigned char)*at) && strchr(".-:[]", *at) == NULL)
-            return err_set(err, ERR_CONFIG, "hello: '%s': expected a host name or an address in brackets", hello);
+            return err_set(err, ERR_CONFIG, "hello: '%s': expected a host name or an address in brackets",
+                           hello);
     return true;
 }
 
@@ -67,7 +70,8 @@ static bool open_worker(struct worker *worker, void **ret, struct err *err)
     size_t len = strlen(url);
     while (len > 0 && url[len - 1] == '/')
         len--;
-    snprintf(smtp->url, sizeof(smtp->url), "%.*s/%s", (int)len, url, hello != NULL ? hello : ""); /* checked: it fits */
+    snprintf(smtp->url, sizeof(smtp->url), "%.*s/%s", (int)len, url,
+             hello != NULL ? hello : ""); /* checked: it fits */
     smtp->worker = worker;
     smtp->transfer.worker = worker;
     buffer_init(&smtp->message, RENDER_MAX_BYTES);
@@ -75,8 +79,9 @@ static bool open_worker(struct worker *worker, void **ret, struct err *err)
     return true;
 }
 
-/* Says QUIT on the kept connection, if there is one, and gives the server a moment to answer. libcurl waits for that answer with
- * the limits of the last transfer, here ten minutes; a transfer that can't even begin passes it shorter ones. */
+/* Says QUIT on the kept connection, if there is one, and gives the server a moment to answer. libcurl waits
+ * for that answer with the limits of the last transfer, here ten minutes; a transfer that can't even begin
+ * passes it shorter ones. */
 static void drop_handle(struct smtp *smtp)
 {
     if (smtp->easy == NULL)
@@ -105,7 +110,8 @@ static void rest(void *state)
     drop_handle(state);
 }
 
-/* ---- libcurl's callbacks ---------------------------------------------------------------------------------------- */
+/* ---- libcurl's callbacks
+ * ---------------------------------------------------------------------------------------- */
 
 static size_t on_reply_line(char *line, size_t size, size_t count, void *arg)
 {
@@ -154,7 +160,8 @@ static size_t drop_bytes(char *bytes, size_t size, size_t count, void *arg)
     return size * count;
 }
 
-/* ---- one mail --------------------------------------------------------------------------------------------------- */
+/* ---- one mail
+ * --------------------------------------------------------------------------------------------------- */
 
 static long whole_seconds(int64_t ms)
 {
@@ -171,8 +178,10 @@ static bool configure(struct smtp *smtp, CURL *easy)
     is_set &= curl_easy_setopt(easy, CURLOPT_USE_SSL, ssl) == CURLE_OK;
     is_set &= curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L) == CURLE_OK;
     is_set &= curl_easy_setopt(easy, CURLOPT_MAXCONNECTS, 1L) == CURLE_OK;
-    is_set &= curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, whole_seconds(provider->timeout_ms)) == CURLE_OK;
-    /* Of the whole mail, should a server neither read nor close: more than the longest wait for its final reply. */
+    is_set &= curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, whole_seconds(provider->timeout_ms)) ==
+              CURLE_OK;
+    /* Of the whole mail, should a server neither read nor close: more than the longest wait for its final
+     * reply. */
     is_set &= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
                                (long)(provider->connect_timeout_ms + 2 * provider->timeout_ms)) == CURLE_OK;
     is_set &= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_reply_line) == CURLE_OK;
@@ -185,7 +194,8 @@ static bool configure(struct smtp *smtp, CURL *easy)
     is_set &= curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L) == CURLE_OK;
     if (provider->user != NULL) {
         is_set &= curl_easy_setopt(easy, CURLOPT_USERNAME, provider->user) == CURLE_OK;
-        is_set &= curl_easy_setopt(easy, CURLOPT_PASSWORD, provider->password != NULL ? provider->password : "") == CURLE_OK;
+        is_set &= curl_easy_setopt(easy, CURLOPT_PASSWORD,
+                                   provider->password != NULL ? provider->password : "") == CURLE_OK;
         is_set &= curl_easy_setopt(easy, CURLOPT_SASL_IR, 1L) == CURLE_OK;
     }
     return is_set;
@@ -223,7 +233,8 @@ static void conclude(struct smtp *smtp, CURLcode code, struct attempt *attempt)
     if (code == CURLE_LOGIN_DENIED)
         attempt->stage = STAGE_AUTH;
     if (code == CURLE_SEND_ERROR || code == CURLE_WEIRD_SERVER_REPLY || code == CURLE_REMOTE_ACCESS_DENIED) {
-        bool is_late_yes = attempt->stage == STAGE_FINAL && attempt->code / 100 == 2; /* libcurl knows only 250 */
+        bool is_late_yes =
+            attempt->stage == STAGE_FINAL && attempt->code / 100 == 2; /* libcurl knows only 250 */
         if (smtp->dialogue.is_refused || is_late_yes)
             attempt->transport = TRANSPORT_OK; /* a clear answer: the dialogue ran to its end */
     }

@@ -1,8 +1,9 @@
 /* transfer.c - the options and the borders of every libcurl transfer; see transfer.h.
  *
- * The read callback is the commit point: until libcurl has the last body byte, neither an SMTP server (no final dot) nor an HTTP
- * server (short of its Content-Length) may act on the message. The seek callback refuses, so that libcurl never sends a
- * body twice by itself: with a reused connection that dies it would (7.88.1, and current sources). */
+ * The read callback is the commit point: until libcurl has the last body byte, neither an SMTP server (no
+ * final dot) nor an HTTP server (short of its Content-Length) may act on the message. The seek callback
+ * refuses, so that libcurl never sends a body twice by itself: with a reused connection that dies it would
+ * (7.88.1, and current sources). */
 #include "transfer.h"
 
 #include <errno.h>
@@ -11,13 +12,16 @@
 
 #include "herald/clock.h"
 
-#define UPLOAD_BYTES (16 * 1024) /* libcurl's least: most bodies fit, and each running transfer has one such buffer */
-#define KEEPALIVE_SECONDS 60L    /* a mail server may take ten minutes to answer: tell a dead one from a slow one */
+#define UPLOAD_BYTES                                                                                         \
+    (16 * 1024) /* libcurl's least: most bodies fit, and each running transfer has one such buffer */
+#define KEEPALIVE_SECONDS                                                                                    \
+    60L /* a mail server may take ten minutes to answer: tell a dead one from a slow one */
 
 bool transfer_library_init(struct err *err)
 {
     /* Counted and thread-safe since 7.84. Never undone: OpenSSL's own clean-up belongs to process exit. */
-    return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK || err_set(err, ERR_NOMEM, "libcurl can't be initialised");
+    return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ||
+           err_set(err, ERR_NOMEM, "libcurl can't be initialised");
 }
 
 static size_t read_body(char *to, size_t size, size_t count, void *arg)
@@ -47,7 +51,8 @@ static int refuse_to_rewind(void *arg, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_FAIL;
 }
 
-/* libcurl says "could not connect" for a missing descriptor too, which is our trouble and not the provider's. */
+/* libcurl says "could not connect" for a missing descriptor too, which is our trouble and not the provider's.
+ */
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct transfer *transfer = arg;
@@ -55,7 +60,8 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
     (void)purpose;
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     if (fd < 0) {
-        transfer->has_no_descriptor = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
+        transfer->has_no_descriptor =
+            errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
         return CURL_SOCKET_BAD;
     }
     return fd;
@@ -71,7 +77,8 @@ bool transfer_configure(CURL *easy, struct transfer *transfer, const char *proto
     is_set &= curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) == CURLE_OK;
     is_set &= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
     is_set &= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error) == CURLE_OK;
-    is_set &= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)provider->connect_timeout_ms) == CURLE_OK;
+    is_set &=
+        curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)provider->connect_timeout_ms) == CURLE_OK;
     is_set &= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK;
     is_set &= curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_SECONDS) == CURLE_OK;
     is_set &= curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_SECONDS) == CURLE_OK;
@@ -185,7 +192,8 @@ bool transfer_check_url(const char *url, const char *const *schemes, bool may_ha
         return err_set(err, ERR_NOMEM, "url: out of memory");
     CURLUcode code = curl_url_set(parts, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
     if (code != CURLUE_OK) {
-        err_set(err, ERR_CONFIG, "url: %s", curl_url_strerror(code)); /* without the URL: a password may be in it */
+        err_set(err, ERR_CONFIG, "url: %s",
+                curl_url_strerror(code)); /* without the URL: a password may be in it */
         goto out;
     }
     if (curl_url_get(parts, CURLUPART_USER, &user, 0) != CURLUE_NO_USER) {
@@ -200,8 +208,10 @@ bool transfer_check_url(const char *url, const char *const *schemes, bool may_ha
         err_set(err, ERR_CONFIG, "url: '%s': no host", url);
         goto out;
     }
-    if (!may_have_path && curl_url_get(parts, CURLUPART_PATH, &path, 0) == CURLUE_OK && strcmp(path, "/") != 0) {
-        err_set(err, ERR_CONFIG, "url: '%s': a mail server's has no path (the EHLO name is the option hello)", url);
+    if (!may_have_path && curl_url_get(parts, CURLUPART_PATH, &path, 0) == CURLUE_OK &&
+        strcmp(path, "/") != 0) {
+        err_set(err, ERR_CONFIG, "url: '%s': a mail server's has no path (the EHLO name is the option hello)",
+                url);
         goto out;
     }
     is_good = true;

@@ -1,4 +1,5 @@
-/* worker.h - one thread of a lane, as its driver sees it. All calls are made on that thread unless they say otherwise. */
+/* worker.h - one thread of a lane, as its driver sees it. All calls are made on that thread unless they say
+ * otherwise. */
 #ifndef HERALD_SEND_WORKER_H
 #define HERALD_SEND_WORKER_H
 
@@ -19,11 +20,11 @@ struct worker {
     const struct config_provider *provider; /* borrowed from the lane's snapshot */
     size_t index, count;                    /* which of the lane's threads this is, and of how many */
     size_t transfers;                       /* this thread's share of lane_slots */
-    size_t limit;                           /* <= transfers: the driver lowers it while the provider bears less */
-    size_t running;                         /* begun and not finished */
-    void *state;                            /* the driver's */
-    _Atomic int64_t progress_ms;            /* mono; INT64_MAX while idle. Read by the loop */
-    _Atomic bool is_asleep;                 /* the driver waits on its own; a push should wake it */
+    size_t limit;                /* <= transfers: the driver lowers it while the provider bears less */
+    size_t running;              /* begun and not finished */
+    void *state;                 /* the driver's */
+    _Atomic int64_t progress_ms; /* mono; INT64_MAX while idle. Read by the loop */
+    _Atomic bool is_asleep;      /* the driver waits on its own; a push should wake it */
 };
 
 /* For the watchdog: still alive. Often enough: once a second. */
@@ -36,20 +37,23 @@ bool worker_may_commit(const struct worker *worker, const struct delivery *deliv
 bool worker_is_hurried(const struct worker *worker);  /* a hurried shutdown: give up what is not committed */
 bool worker_is_stopping(const struct worker *worker); /* lane_stop was called */
 
-/* Renders into the buffer, which is emptied first. On false the attempt says why and is ready to be finished. */
+/* Renders into the buffer, which is emptied first. On false the attempt says why and is ready to be finished.
+ */
 bool worker_render(struct worker *worker, struct delivery *delivery, struct buffer *ret);
-/* Frees a buffer's memory if one large message has swollen it, so that a lane's memory stays what its usual messages need. */
+/* Frees a buffer's memory if one large message has swollen it, so that a lane's memory stays what its usual
+ * messages need. */
 void worker_trim(struct buffer *buffer);
 
 /* Gives the delivery back to the loop, its attempt filled in. Takes it. */
 void worker_finish(struct worker *worker, struct delivery *delivery);
 
-/* A driver that waits by itself calls this before, and worker_wake after. False if there is work to take: then don't wait. */
+/* A driver that waits by itself calls this before, and worker_wake after. False if there is work to take:
+ * then don't wait. */
 bool worker_may_sleep(struct worker *worker);
 void worker_woke(struct worker *worker);
 
-/* The provider's words, or ours about it: printable, on one line, cut to ATTEMPT_REPLY_BYTES at a character. Appends to what
- * is there, behind a space. */
+/* The provider's words, or ours about it: printable, on one line, cut to ATTEMPT_REPLY_BYTES at a character.
+ * Appends to what is there, behind a space. */
 void worker_note(struct attempt *attempt, const char *text, size_t len);
 
 #endif

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#define WINDOW_REPLIES 2             /* a largest one, and room for the segments behind it */
 #define TAKE_PER_TURN (8 * 1024 * 1024) /* some milliseconds of discarding: other connections wait no longer */
 
 bool intake_init(struct intake *intake, size_t cap, struct err *err)
@@ -22,13 +23,24 @@ void intake_done(struct intake *intake)
     *intake = (struct intake){.fd = -1};
 }
 
+/* Peeking never moves TCP's receive window, so it would end at the buffer's first size (128,000 bytes on loopback), and where it is shut the
+ * kernel opens it by whole segments only: a reply that ends a few bytes behind it would never be whole. Asking for a high mark once
+ * grows the buffer for good, the mark itself goes back at once. */
+static void widen_window(struct intake *intake)
+{
+    (void)intake_await(intake, WINDOW_REPLIES * intake->cap);
+    (void)intake_await(intake, 1);
+}
+
 void intake_open(struct intake *intake, int fd, bool is_unix)
 {
     intake->fd = fd;
     intake->is_unix = is_unix;
     intake->start = intake->end = intake->taken = intake->kept = 0;
-    intake->lowat = 1;
+    intake->lowat = 0; /* unknown: the socket may come from elsewhere */
     intake->consumed = 0;
+    if (fd >= 0)
+        widen_window(intake);
 }
 
 /* recv that never waits and never is interrupted. On OK *ret is more than 0. */
@@ -100,11 +112,6 @@ bool intake_await(struct intake *intake, size_t len)
         int value = len > INT32_MAX ? INT32_MAX : (int)len; /* the kernel lowers it to what the socket can hold */
         if (setsockopt(intake->fd, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof(value)) < 0)
             return false;
-        /* The receive buffer has grown, but a sender whose window is shut hears of it only by its next probe, 200 ms later, unless a read of
-         * ours makes the kernel say so. A peek does. */
-        char byte;
-        if (len > intake->lowat)
-            (void)recv(intake->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
         intake->lowat = len;
     }
     return true;

@@ -1,5 +1,5 @@
-/* The ledger's plain calls: those that name their deliveries one by one, and the upkeep. accept and claim have files of their own.
- * Loop thread. */
+/* The ledger's plain calls: those that name their deliveries one by one, and the upkeep. accept and claim
+ * have files of their own. Loop thread. */
 #include "herald/ledger.h"
 
 #include <assert.h>
@@ -63,8 +63,9 @@ bool ledger_read_record(const char *text, size_t len, struct ledger_record *ret)
         return false;
     memcpy(copy, text, len);
     copy[len] = '\0';
-    if (sscanf(copy, "%c %" SCNu64 " %u %u %" SCNd64 " %u %23s %8s", &record.state, &record.fence, &record.attempts,
-               &record.crashes, &record.at_ms, &record.flags, record.lane, record.owner) != 8 ||
+    if (sscanf(copy, "%c %" SCNu64 " %u %u %" SCNd64 " %u %23s %8s", &record.state, &record.fence,
+               &record.attempts, &record.crashes, &record.at_ms, &record.flags, record.lane,
+               record.owner) != 8 ||
         strchr("ADLUXSR", record.state) == NULL)
         return false;
     *ret = record;
@@ -94,7 +95,8 @@ static struct ledger_call *items_call(struct ledger *ledger, enum script_id scri
 }
 
 /* Calls whose items are only eid, ordinal and, where the lease matters, the fence. */
-static bool send_named(struct ledger_call *call, const struct ledger_item *items, bool has_fence, struct err *err)
+static bool send_named(struct ledger_call *call, const struct ledger_item *items, bool has_fence,
+                       struct err *err)
 {
     ledger_call_number(call, (int64_t)call->count);
     for (size_t i = 0; i < call->count; i++) {
@@ -106,15 +108,15 @@ static bool send_named(struct ledger_call *call, const struct ledger_item *items
     return ledger_call_send(call, err);
 }
 
-bool ledger_start(struct ledger *ledger, const struct ledger_item *items, size_t count, ledger_items_fn *on_items,
-                  void *arg, struct err *err)
+bool ledger_start(struct ledger *ledger, const struct ledger_item *items, size_t count,
+                  ledger_items_fn *on_items, void *arg, struct err *err)
 {
     struct ledger_call *call = items_call(ledger, SCRIPT_START, count, on_items, arg, err);
     return call != NULL && send_named(call, items, true, err);
 }
 
-bool ledger_extend(struct ledger *ledger, const struct ledger_item *items, size_t count, ledger_items_fn *on_items,
-                   void *arg, struct err *err)
+bool ledger_extend(struct ledger *ledger, const struct ledger_item *items, size_t count,
+                   ledger_items_fn *on_items, void *arg, struct err *err)
 {
     struct ledger_call *call = items_call(ledger, SCRIPT_EXTEND, count, on_items, arg, err);
     if (call == NULL)
@@ -123,22 +125,22 @@ bool ledger_extend(struct ledger *ledger, const struct ledger_item *items, size_
     return send_named(call, items, true, err);
 }
 
-bool ledger_release(struct ledger *ledger, const struct ledger_item *items, size_t count, ledger_items_fn *on_items,
-                    void *arg, struct err *err)
+bool ledger_release(struct ledger *ledger, const struct ledger_item *items, size_t count,
+                    ledger_items_fn *on_items, void *arg, struct err *err)
 {
     struct ledger_call *call = items_call(ledger, SCRIPT_RELEASE, count, on_items, arg, err);
     return call != NULL && send_named(call, items, true, err);
 }
 
-bool ledger_replay(struct ledger *ledger, const struct ledger_item *items, size_t count, ledger_items_fn *on_items,
-                   void *arg, struct err *err)
+bool ledger_replay(struct ledger *ledger, const struct ledger_item *items, size_t count,
+                   ledger_items_fn *on_items, void *arg, struct err *err)
 {
     struct ledger_call *call = items_call(ledger, SCRIPT_REPLAY, count, on_items, arg, err);
     return call != NULL && send_named(call, items, false, err);
 }
 
-bool ledger_cancel(struct ledger *ledger, const struct ledger_item *items, size_t count, ledger_items_fn *on_items,
-                   void *arg, struct err *err)
+bool ledger_cancel(struct ledger *ledger, const struct ledger_item *items, size_t count,
+                   ledger_items_fn *on_items, void *arg, struct err *err)
 {
     struct ledger_call *call = items_call(ledger, SCRIPT_CANCEL, count, on_items, arg, err);
     return call != NULL && send_named(call, items, false, err);
@@ -155,8 +157,8 @@ bool ledger_drop(struct ledger *ledger, const char *reason, const struct ledger_
     return send_named(call, items, false, err);
 }
 
-bool ledger_sent(struct ledger *ledger, const struct ledger_item *items, size_t count, ledger_items_fn *on_items,
-                 void *arg, struct err *err)
+bool ledger_sent(struct ledger *ledger, const struct ledger_item *items, size_t count,
+                 ledger_items_fn *on_items, void *arg, struct err *err)
 {
     struct ledger_call *call = items_call(ledger, SCRIPT_SENT, count, on_items, arg, err);
     if (call == NULL)
@@ -173,10 +175,11 @@ bool ledger_sent(struct ledger *ledger, const struct ledger_item *items, size_t 
     return ledger_call_send(call, err);
 }
 
-bool ledger_fail(struct ledger *ledger, const struct ledger_item *items, size_t count, ledger_items_fn *on_items,
-                 void *arg, struct err *err)
+bool ledger_fail(struct ledger *ledger, const struct ledger_item *items, size_t count,
+                 ledger_items_fn *on_items, void *arg, struct err *err)
 {
-    static const char *const what[] = {[FAIL_DEFER] = "defer", [FAIL_DEAD] = "dead", [FAIL_UNKNOWN] = "unknown"};
+    static const char *const what[] = {
+        [FAIL_DEFER] = "defer", [FAIL_DEAD] = "dead", [FAIL_UNKNOWN] = "unknown"};
     struct ledger_call *call = items_call(ledger, SCRIPT_FAIL, count, on_items, arg, err);
     if (call == NULL)
         return false;
@@ -199,8 +202,8 @@ static void on_counts_reply(struct ledger_call *call, const redisReply *reply, c
     call->callback.on_counts(call->arg, counts, err);
 }
 
-static struct ledger_call *counts_call(struct ledger *ledger, enum script_id script, ledger_counts_fn *on_counts,
-                                       void *arg, struct err *err)
+static struct ledger_call *counts_call(struct ledger *ledger, enum script_id script,
+                                       ledger_counts_fn *on_counts, void *arg, struct err *err)
 {
     struct ledger_call *call = ledger_call_new(ledger, script, on_counts_reply, arg);
     if (call == NULL) {
@@ -234,13 +237,16 @@ bool ledger_trim(struct ledger *ledger, int64_t dead_max_age_ms, unsigned dead_m
     return ledger_call_send(call, err);
 }
 
-bool ledger_move(struct ledger *ledger, const char *from, const char *to, unsigned max, ledger_counts_fn *on_counts,
-                 void *arg, struct err *err)
+bool ledger_move(struct ledger *ledger, const char *from, const char *to, unsigned max,
+                 ledger_counts_fn *on_counts, void *arg, struct err *err)
 {
-    /* It becomes part of packed records: a space would damage them, a longer one would turn the event's hash into a table. */
+    /* It becomes part of packed records: a space would damage them, a longer one would turn the event's hash
+     * into a table. */
     size_t len = strlen(to);
     if (len == 0 || len > CONFIG_MAX_NAME || strcspn(to, " \t\r\n") != len)
-        return err_set(err, ERR_INPUT, "'%.40s' can't be a lane's name: expected 1 to %d bytes without spaces", to, CONFIG_MAX_NAME);
+        return err_set(err, ERR_INPUT,
+                       "'%.40s' can't be a lane's name: expected 1 to %d bytes without spaces", to,
+                       CONFIG_MAX_NAME);
     struct ledger_call *call = counts_call(ledger, SCRIPT_MOVE, on_counts, arg, err);
     if (call == NULL)
         return false;
@@ -250,8 +256,8 @@ bool ledger_move(struct ledger *ledger, const char *from, const char *to, unsign
     return ledger_call_send(call, err);
 }
 
-bool ledger_bury(struct ledger *ledger, const char *lane, int64_t max_age_ms, unsigned max, ledger_counts_fn *on_counts,
-                 void *arg, struct err *err)
+bool ledger_bury(struct ledger *ledger, const char *lane, int64_t max_age_ms, unsigned max,
+                 ledger_counts_fn *on_counts, void *arg, struct err *err)
 {
     struct ledger_call *call = counts_call(ledger, SCRIPT_BURY, on_counts, arg, err);
     if (call == NULL)

@@ -39,10 +39,17 @@ static void read_result(const redisReply *one, struct accept_result *ret)
     if (verdict == NULL)
         return;
     switch (verdict[0]) {
-    case 'N': ret->verdict = ACCEPT_NEW; break;
-    case 'D': ret->verdict = ACCEPT_DUPLICATE; break;
-    case 'C': ret->verdict = ACCEPT_CONFLICT; return;
-    default: return;
+    case 'N':
+        ret->verdict = ACCEPT_NEW;
+        break;
+    case 'D':
+        ret->verdict = ACCEPT_DUPLICATE;
+        break;
+    case 'C':
+        ret->verdict = ACCEPT_CONFLICT;
+        return;
+    default:
+        return;
     }
     ret->accepted_ms = reply_number(one, 1);
     for (size_t i = 2; i < reply_count(one) && ret->target_count < DELIVERY_MAX_PER_EVENT; i++) {
@@ -61,7 +68,8 @@ static void on_reply(struct ledger_call *call, const redisReply *reply, const st
     struct accept_result *results = calloc(call->count, sizeof *results);
     if (results == NULL || reply_count(reply) != call->count + 2) {
         struct err why;
-        err_set(&why, ERR_TRANSIENT, "accept: %s", results == NULL ? "out of memory" : "an answer of the wrong shape");
+        err_set(&why, ERR_TRANSIENT, "accept: %s",
+                results == NULL ? "out of memory" : "an answer of the wrong shape");
         call->callback.on_accepted(call->arg, NULL, 0, 0, &why);
     } else {
         for (size_t i = 0; i < call->count; i++)
@@ -91,8 +99,8 @@ static void write_event(struct ledger_call *call, const struct accept_event *eve
     }
 }
 
-bool ledger_accept(struct ledger *ledger, const struct accept_call *accept, ledger_accept_fn *on_accepted, void *arg,
-                   struct err *err)
+bool ledger_accept(struct ledger *ledger, const struct accept_call *accept, ledger_accept_fn *on_accepted,
+                   void *arg, struct err *err)
 {
     assert(accept->event_count > 0);
     struct ledger_call *call = ledger_call_new(ledger, SCRIPT_ACCEPT, on_reply, arg);

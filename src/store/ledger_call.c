@@ -1,8 +1,9 @@
 /* One script call: EVALSHA first, EVAL when Redis has lost the script.
  *
- * The command is built once, with room in front for its head, because the number of arguments is known only at the end. It is kept until the
- * answer comes: after a restart, a failover or SCRIPT FLUSH Redis answers NOSCRIPT, which is safe to repeat (nothing ran), and no
- * note of "loaded" could be trusted across reconnects. Loop thread. */
+ * The command is built once, with room in front for its head, because the number of arguments is known only
+ * at the end. It is kept until the answer comes: after a restart, a failover or SCRIPT FLUSH Redis answers
+ * NOSCRIPT, which is safe to repeat (nothing ran), and no note of "loaded" could be trusted across
+ * reconnects. Loop thread. */
 #include "ledger_call.h"
 
 #include <inttypes.h>
@@ -10,11 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEAD_BYTES 256                        /* "*N EVALSHA <sha> 1 <key>": under 200 */
-#define MAX_TOLERANCE_US (INT64_C(400) * 86400 * 1000000) /* more than the longest period, 366 days, with its slack */
-#define CALL_MAX_BYTES (LINK_MAX_OUTPUT / 2)  /* of one call: a batch of the largest events fits many times */
+#define HEAD_BYTES 256 /* "*N EVALSHA <sha> 1 <key>": under 200 */
+#define MAX_TOLERANCE_US                                                                                     \
+    (INT64_C(400) * 86400 * 1000000)         /* more than the longest period, 366 days, with its slack */
+#define CALL_MAX_BYTES (LINK_MAX_OUTPUT / 2) /* of one call: a batch of the largest events fits many times   \
+                                              */
 
-struct ledger_call *ledger_call_new(struct ledger *ledger, enum script_id script, ledger_reply_fn *on_reply, void *arg)
+struct ledger_call *ledger_call_new(struct ledger *ledger, enum script_id script, ledger_reply_fn *on_reply,
+                                    void *arg)
 {
     struct ledger_call *call = calloc(1, sizeof *call);
     if (call == NULL)
@@ -81,8 +85,9 @@ void ledger_call_rate(struct ledger_call *call, const struct rate *rate)
 /* Whether Redis will take the same call later: it is starting, read-only, full, or busy. */
 static bool is_passing(const char *error)
 {
-    static const char *const words[] = {"READONLY", "LOADING", "MISCONF", "OOM", "BUSY", "NOREPLICAS", "MASTERDOWN",
-                                        "NOSCRIPT", "TRYAGAIN", "CLUSTERDOWN", "NOAUTH", "NOPERM"};
+    static const char *const words[] = {"READONLY", "LOADING",     "MISCONF",    "OOM",
+                                        "BUSY",     "NOREPLICAS",  "MASTERDOWN", "NOSCRIPT",
+                                        "TRYAGAIN", "CLUSTERDOWN", "NOAUTH",     "NOPERM"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strncmp(error, words[i], strlen(words[i])) == 0)
             return true;
@@ -137,8 +142,8 @@ static bool send_eval(struct ledger_call *call, struct err *err)
     buffer_append(&command, script->text, script->len);
     buffer_printf(&command, "\r\n$1\r\n1\r\n$%zu\r\n%s\r\n", strlen(key), key);
     buffer_append(&command, call->bytes.data + HEAD_BYTES, call->bytes.len - HEAD_BYTES);
-    bool is_sent = !command.failed &&
-                   link_command_raw(call->ledger->options.link, command.data, command.len, on_reply, call, err);
+    bool is_sent = !command.failed && link_command_raw(call->ledger->options.link, command.data, command.len,
+                                                       on_reply, call, err);
     if (command.failed)
         err_set(err, ERR_NOMEM, "%s: out of memory", script->name);
     buffer_done(&command);
@@ -154,11 +159,12 @@ bool ledger_call_send(struct ledger_call *call, struct err *err)
         return err_set(err, ERR_NOMEM, "%s: the call is too large, or out of memory", script->name);
     }
     char head[HEAD_BYTES];
-    int len = snprintf(head, sizeof head, "*%zu\r\n$7\r\nEVALSHA\r\n$40\r\n%s\r\n$1\r\n1\r\n$%zu\r\n%s\r\n", call->argc + 4,
-                       script->sha, strlen(key), key);
+    int len = snprintf(head, sizeof head, "*%zu\r\n$7\r\nEVALSHA\r\n$40\r\n%s\r\n$1\r\n1\r\n$%zu\r\n%s\r\n",
+                       call->argc + 4, script->sha, strlen(key), key);
     char *from = call->bytes.data + HEAD_BYTES - len;
     memcpy(from, head, (size_t)len);
-    if (!link_command_raw(call->ledger->options.link, from, call->bytes.len - HEAD_BYTES + (size_t)len, on_reply, call, err)) {
+    if (!link_command_raw(call->ledger->options.link, from, call->bytes.len - HEAD_BYTES + (size_t)len,
+                          on_reply, call, err)) {
         call_free(call);
         return false;
     }
@@ -168,7 +174,8 @@ bool ledger_call_send(struct ledger_call *call, struct err *err)
 
 static const redisReply *element(const redisReply *reply, size_t at)
 {
-    return reply != NULL && reply->type == REDIS_REPLY_ARRAY && at < reply->elements ? reply->element[at] : NULL;
+    return reply != NULL && reply->type == REDIS_REPLY_ARRAY && at < reply->elements ? reply->element[at]
+                                                                                     : NULL;
 }
 
 const char *reply_text(const redisReply *reply, size_t at, size_t *ret_len)

@@ -19,12 +19,14 @@ struct ledger_call;
 typedef void ledger_reply_fn(struct ledger_call *call, const redisReply *reply, const struct err *err);
 
 struct ledger_call {
-    struct ledger *ledger;       /* borrowed: the link, which answers every call, is closed before the ledger is freed */
+    struct ledger
+        *ledger; /* borrowed: the link, which answers every call, is closed before the ledger is freed */
     enum script_id script;
-    struct buffer bytes;         /* room for the command's head, then the arguments in RESP; kept until the answer, for a NOSCRIPT */
+    struct buffer bytes; /* room for the command's head, then the arguments in RESP; kept until the answer,
+                            for a NOSCRIPT */
     size_t argc;
-    bool is_eval;                /* was sent again with its whole text */
-    size_t count;                /* items or events asked for */
+    bool is_eval; /* was sent again with its whole text */
+    size_t count; /* items or events asked for */
     ledger_reply_fn *on_reply;
     union {
         ledger_accept_fn *on_accepted;
@@ -35,18 +37,21 @@ struct ledger_call {
     void *arg;
 };
 
-struct ledger_call *ledger_call_new(struct ledger *ledger, enum script_id script, ledger_reply_fn *on_reply, void *arg);
+struct ledger_call *ledger_call_new(struct ledger *ledger, enum script_id script, ledger_reply_fn *on_reply,
+                                    void *arg);
 void ledger_call_bytes(struct ledger_call *call, const char *bytes, size_t len);
 void ledger_call_text(struct ledger_call *call, const char *text); /* NULL: "" */
 void ledger_call_number(struct ledger_call *call, int64_t number);
-void ledger_call_rate(struct ledger_call *call, const struct rate *rate); /* three arguments, as limits.lua wants them */
+void ledger_call_rate(struct ledger_call *call,
+                      const struct rate *rate); /* three arguments, as limits.lua wants them */
 /* Sends it; on false it has been freed. */
 bool ledger_call_send(struct ledger_call *call, struct err *err) MUST_CHECK;
 
 /* Reading replies without trusting their shape. */
 const char *reply_text(const redisReply *reply, size_t at, size_t *ret_len); /* NULL if it is no string */
-int64_t reply_number(const redisReply *reply, size_t at);                    /* integers and decimal strings; 0 for anything else */
-const redisReply *reply_array(const redisReply *reply, size_t at);           /* NULL if it is no array */
+int64_t reply_number(const redisReply *reply,
+                     size_t at); /* integers and decimal strings; 0 for anything else */
+const redisReply *reply_array(const redisReply *reply, size_t at); /* NULL if it is no array */
 size_t reply_count(const redisReply *reply);
 
 #endif

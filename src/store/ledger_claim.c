@@ -9,10 +9,12 @@
 
 static void on_buried(void *arg, const int *answers, size_t count, const struct err *err)
 {
-    (void)arg, (void)answers, (void)count, (void)err; /* refused or lost: the lease ends, and the next claim tries again */
+    (void)arg, (void)answers, (void)count,
+        (void)err; /* refused or lost: the lease ends, and the next claim tries again */
 }
 
-/* Leased with a payload that nobody can read: dead at once, else each lease would spend a token on it until its age ends it. */
+/* Leased with a payload that nobody can read: dead at once, else each lease would spend a token on it until
+ * its age ends it. */
 static void bury(struct ledger *ledger, const struct ledger_item *items, size_t count)
 {
     struct err ignored;
@@ -20,8 +22,10 @@ static void bury(struct ledger *ledger, const struct ledger_item *items, size_t 
         return; /* as on_buried */
 }
 
-/* claimed: seven elements each, in claim.lua's order. Those that can't be read go into dead, behind ret->dead_count others. */
-static void read_claimed(struct ledger *ledger, const redisReply *list, struct claim_notice *dead, struct claim_result *ret)
+/* claimed: seven elements each, in claim.lua's order. Those that can't be read go into dead, behind
+ * ret->dead_count others. */
+static void read_claimed(struct ledger *ledger, const redisReply *list, struct claim_notice *dead,
+                         struct claim_result *ret)
 {
     struct delivery **last = &ret->claimed;
     struct ledger_item items[LEDGER_MAX_CLAIM];
@@ -105,8 +109,8 @@ static void on_reply(struct ledger_call *call, const redisReply *reply, const st
     call->callback.on_claimed(call->arg, &result, NULL);
 }
 
-bool ledger_claim(struct ledger *ledger, const struct claim_call *claim, ledger_claim_fn *on_claimed, void *arg,
-                  struct err *err)
+bool ledger_claim(struct ledger *ledger, const struct claim_call *claim, ledger_claim_fn *on_claimed,
+                  void *arg, struct err *err)
 {
     assert(claim->max > 0 && claim->max <= LEDGER_MAX_CLAIM);
     struct ledger_call *call = ledger_call_new(ledger, SCRIPT_CLAIM, on_reply, arg);

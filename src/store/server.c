@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SMALL_PUBSUB_LIMIT (32 * 1024 * 1024) /* Redis's own default: about 20 s of 5,000 events/s */
+
 /* The value of "name:" at the start of a line, cut to fit; "" if absent. */
 static void field(const char *info, size_t len, const char *name, char *ret, size_t room)
 {
@@ -15,7 +17,8 @@ static void field(const char *info, size_t len, const char *name, char *ret, siz
         const char *line_end = memchr(line, '\n', (size_t)(end - line));
         if (line_end == NULL)
             line_end = end;
-        if ((size_t)(line_end - line) > name_len && line[name_len] == ':' && memcmp(line, name, name_len) == 0) {
+        if ((size_t)(line_end - line) > name_len && line[name_len] == ':' &&
+            memcmp(line, name, name_len) == 0) {
             const char *value = line + name_len + 1;
             size_t value_len = (size_t)(line_end - value);
             if (value_len > 0 && value[value_len - 1] == '\r')
@@ -46,6 +49,14 @@ void server_read(const char *info, size_t len, struct server *ret)
     ret->has_aof = text[0] == '1';
     field(info, len, "loading", text, sizeof text);
     ret->is_loading = text[0] == '1';
+    ret->pubsub_limit_bytes = -1;
+}
+
+void server_read_limits(const char *limits, struct server *ret)
+{
+    const char *pubsub = strstr(limits, "pubsub ");
+    if (pubsub != NULL)
+        ret->pubsub_limit_bytes = strtoll(pubsub + strlen("pubsub "), NULL, 10);
 }
 
 bool server_is_fit(const struct server *server, struct err *err)
@@ -58,19 +69,30 @@ bool server_is_fit(const struct server *server, struct err *err)
         return err_set(err, ERR_CONFIG, "this is Redis %d.%d: 7.0 or newer is needed", server->version_major,
                        server->version_minor);
     if (server->max_memory > 0 && strncmp(server->policy, "allkeys-", 8) == 0)
-        return err_set(err, ERR_CONFIG,
-                       "maxmemory-policy %s may evict what was promised: set it to noeviction, or maxmemory to 0", server->policy);
+        return err_set(
+            err, ERR_CONFIG,
+            "maxmemory-policy %s may evict what was promised: set it to noeviction, or maxmemory to 0",
+            server->policy);
     return true;
 }
 
-void server_each_warning(const struct server *server, void (*on_warning)(void *arg, const char *text), void *arg)
+void server_each_warning(const struct server *server, server_warning_fn *on_warning, void *arg)
 {
     if (!server->has_aof)
-        on_warning(arg, "Redis keeps no append-only file: its crash loses what was accepted and not yet sent, and the memory "
-                        "of what was sent; set appendonly yes");
+        on_warning(
+            arg, "persistence",
+            "Redis keeps no append-only file: its crash loses what was accepted and not yet sent, and the "
+            "memory of what was sent; set appendonly yes");
     if (server->max_memory > 0 && strncmp(server->policy, "volatile-", 9) == 0)
-        on_warning(arg, "Redis may evict the record of a sent event before the dedupe window is over, and it would be sent "
-                        "again: set maxmemory-policy noeviction");
+        on_warning(
+            arg, "eviction",
+            "Redis may evict the record of a sent event before the dedupe window is over, and it would be "
+            "sent again: set maxmemory-policy noeviction");
+    if (server->pubsub_limit_bytes > 0 && server->pubsub_limit_bytes < SMALL_PUBSUB_LIMIT)
+        on_warning(
+            arg, "pubsub buffer",
+            "Redis cuts a subscriber off when little waits for it: raise client-output-buffer-limit pubsub, "
+            "or remove it (0 0 0)");
 }
 
 bool server_is_same(const struct server *a, const struct server *b)

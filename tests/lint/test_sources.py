@@ -63,8 +63,8 @@ class SourcesTest(unittest.TestCase):
         self.assertEqual(self.complaints(sources.heads, {"src/a.c": "/* a.c - the letter. */\n"}), [])
 
     def test_a_file_that_is_not_built_is_refused(self):
-        self.refuses(sources.listed, {"src/CMakeLists.txt": "add_library(x ba.c) # a.c\n", "src/a.c": ""}, "not named")
-        self.refuses(sources.listed, {"tests/system/CMakeLists.txt": "", "tests/system/x.py": ""}, "not named")
+        self.refuses(sources.listed, {"src/CMakeLists.txt": "add_library(x ba.c) # a.c\n", "src/a.c": ""}, "named in no")
+        self.refuses(sources.listed, {"tests/system/CMakeLists.txt": "", "tests/system/x.py": ""}, "named in no")
 
 
 if __name__ == "__main__":

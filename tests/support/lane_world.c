@@ -60,15 +60,19 @@ void lane_world_init(struct lane_world *world)
     if (mkdtemp(world->directory) == NULL)
         give_up("mkdtemp: %s", strerror(errno));
     lane_world_write(world, "templates/note/subject.txt", "Order {{orderId}}\n");
-    lane_world_write(world, "templates/note/body.txt", "Thank you, {{recipient.name}}, for {{orderId}}.\n{{words}}\n");
-    lane_world_write(world, "templates/note/push.json", "{\"order\":{{{orderId}}},\"to\":{{{device.token}}}}\n");
-    lane_world_write(world, "templates/note/webhook.json", "{\"order\":{{{orderId}}},\"key\":{{{delivery.key}}}}\n");
+    lane_world_write(world, "templates/note/body.txt",
+                     "Thank you, {{recipient.name}}, for {{orderId}}.\n{{words}}\n");
+    lane_world_write(world, "templates/note/push.json",
+                     "{\"order\":{{{orderId}}},\"to\":{{{device.token}}}}\n");
+    lane_world_write(world, "templates/note/webhook.json",
+                     "{\"order\":{{{orderId}}},\"key\":{{{delivery.key}}}}\n");
     world->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (world->bell < 0 || !mailbox_new(ring, world, &world->mailbox, &err))
         give_up("mailbox: %s", err.text);
 }
 
-void lane_world_configure(struct lane_world *world, enum channel channel, const char *other, const char *provider)
+void lane_world_configure(struct lane_world *world, enum channel channel, const char *other,
+                          const char *provider)
 {
     struct err err = {0};
     char text[4096];
@@ -134,7 +138,8 @@ void lane_world_done(struct lane_world *world)
     nftw(world->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-struct delivery *lane_world_delivery_of(struct lane_world *world, enum channel channel, const char *to, const char *text)
+struct delivery *lane_world_delivery_of(struct lane_world *world, enum channel channel, const char *to,
+                                        const char *text)
 {
     struct delivery *delivery = NULL;
     struct err err = {0};

@@ -14,7 +14,6 @@
 #include "redis_server.h"
 
 #define DEADLINE_MS 20000 /* of any wait: a loaded machine with sanitizers is slow */
-#define PREFIX "herald"
 
 struct err world_err;
 unsigned world_limiter_errors;
@@ -96,6 +95,11 @@ static redisReply *ask(const char *format, va_list args)
     if (world.reply == NULL)
         give_up(world.redis->errstr);
     return world.reply;
+}
+
+redisContext *world_redis(void)
+{
+    return world.redis;
 }
 
 redisReply *world_ask(const char *format, ...)
@@ -198,7 +202,7 @@ void world_cut(void)
 struct ledger_options world_options(void)
 {
     return (struct ledger_options){.link = world.link,
-                                   .prefix = PREFIX,
+                                   .prefix = "herald",
                                    .incarnation = WORLD_OWNER,
                                    .lease_ms = WORLD_LEASE_MS,
                                    .retain_ms = WORLD_RETAIN_MS};
@@ -224,8 +228,9 @@ void world_start(void)
     struct err err;
     start_server();
     uv_loop_init(&world.loop);
-    world.config = (struct config_redis){
-        .socket_path = (char *)(uintptr_t)redis_server_socket(world.server), .connect_timeout_ms = DEADLINE_MS, .command_timeout_ms = DEADLINE_MS};
+    world.config = (struct config_redis){.socket_path = (char *)(uintptr_t)redis_server_socket(world.server),
+                                         .connect_timeout_ms = DEADLINE_MS,
+                                         .command_timeout_ms = DEADLINE_MS};
     struct link_options options = {.loop = &world.loop,
                                    .redis = &world.config,
                                    .client_name = "ledger-test",
@@ -263,125 +268,10 @@ void world_stop(void)
         give_up("a handle was left on the loop");
 }
 
-/* ── fsck ── */
-
-struct fsck {
-    char text[4096]; /* complaints */
-    size_t entries;  /* that the indexes should hold */
-    int64_t dead_bytes;
-};
-
-static void complain(struct fsck *fsck, const char *format, ...)
-{
-    size_t len = strlen(fsck->text);
-    va_list args;
-    va_start(args, format);
-    vsnprintf(fsck->text + len, sizeof fsck->text - len, format, args);
-    va_end(args);
-}
-
-static const char *index_of(const struct ledger_record *record, char ret[96])
-{
-    const char *fixed = record->state == 'L' ? "lease" : record->state == 'X' ? "dead" : record->state == 'U' ? "unknown" : NULL;
-    if (record->state == 'S' || record->state == 'R')
-        return NULL;
-    if (fixed != NULL)
-        snprintf(ret, 96, PREFIX ":{0}:%s", fixed);
-    else
-        snprintf(ret, 96, PREFIX ":{0}:%s:%s", record->state == 'D' || record->flags >= 4 ? "again" : "due", record->lane);
-    return ret;
-}
-
-static void check_record(struct fsck *fsck, const char *eid, const char *ordinal, const char *text, size_t len,
-                         int64_t accepted_ms, int *open)
-{
-    struct ledger_record record;
-    char key[96];
-    if (len > 64)
-        complain(fsck, "%s:%s has %zu bytes\n", eid, ordinal, len);
-    if (!ledger_read_record(text, len, &record)) {
-        complain(fsck, "%s:%s is damaged: %s\n", eid, ordinal, text);
-        return;
-    }
-    if ((record.state == 'L') != (strcmp(record.owner, "-") != 0))
-        complain(fsck, "%s:%s has an owner and no lease, or the reverse: %s\n", eid, ordinal, text);
-    if (index_of(&record, key) == NULL)
-        return;
-    (*open)++;
-    fsck->entries++;
-    int64_t score = world_number("ZSCORE %s %s:%s", key, eid, ordinal);
-    if (score != accepted_ms + record.at_ms)
-        complain(fsck, "%s:%s %s: %s has %" PRId64 "\n", eid, ordinal, text, key, score);
-    if (record.state == 'X')
-        fsck->dead_bytes += world_number("STRLEN " PREFIX ":{0}:p:%s", eid);
-}
-
-static void check_event(struct fsck *fsck, const char *key)
-{
-    const char *eid = strrchr(key, ':') + 1;
-    redisReply *fields = redisCommand(world.redis, "HGETALL %s", key);
-    int64_t accepted_ms = world_number("HGET %s t", key);
-    int64_t said_open = world_number("HGET %s o", key);
-    int open = 0;
-    if (fields->type != REDIS_REPLY_ARRAY) {
-        complain(fsck, "%s is no hash\n", key);
-        freeReplyObject(fields);
-        return;
-    }
-    for (size_t i = 0; i < fields->elements; i += 2) {
-        const char *name = fields->element[i]->str;
-        if (name[0] >= '0' && name[0] <= '9')
-            check_record(fsck, eid, name, fields->element[i + 1]->str, fields->element[i + 1]->len, accepted_ms, &open);
-    }
-    freeReplyObject(fields);
-    if (open != said_open)
-        complain(fsck, "%s: %d open, o says %" PRId64 "\n", eid, open, said_open);
-    if (world_number("EXISTS " PREFIX ":{0}:p:%s", eid) != (open > 0))
-        complain(fsck, "%s: %d open, and its payload is %s\n", eid, open, open > 0 ? "gone" : "there");
-    int64_t event_ttl = world_number("PTTL %s", key);
-    int64_t history_ttl = world_number("PTTL " PREFIX ":{0}:x:%s", eid);
-    if ((event_ttl < 0) != (open > 0))
-        complain(fsck, "%s: %d open, TTL %" PRId64 "\n", eid, open, event_ttl);
-    if (history_ttl != -2 && (history_ttl < 0) != (open > 0))
-        complain(fsck, "%s: %d open, its history's TTL is %" PRId64 "\n", eid, open, history_ttl);
-    if (strcmp(world_text("OBJECT ENCODING %s", key), "listpack") != 0)
-        complain(fsck, "%s is no listpack\n", eid);
-}
-
-const char *world_fsck(void)
-{
-    static struct fsck fsck;
-    fsck = (struct fsck){0};
-    redisReply *keys = redisCommand(world.redis, "KEYS " PREFIX ":{0}:*");
-    size_t entries = 0;
-    for (size_t i = 0; i < keys->elements; i++) {
-        const char *key = keys->element[i]->str;
-        const char *kind = key + strlen(PREFIX ":{0}:");
-        if (strncmp(kind, "e:", 2) == 0)
-            check_event(&fsck, key);
-        else if (strncmp(kind, "p:", 2) == 0 && world_number("EXISTS " PREFIX ":{0}:e:%s", kind + 2) != 1)
-            complain(&fsck, "%s has no event\n", key);
-        else if (strncmp(kind, "x:", 2) == 0 && world_number("EXISTS " PREFIX ":{0}:e:%s", kind + 2) != 1)
-            complain(&fsck, "%s has no event\n", key);
-        else if (strncmp(kind, "due:", 4) == 0 || strncmp(kind, "again:", 6) == 0 || strcmp(kind, "lease") == 0 ||
-                 strcmp(kind, "dead") == 0 || strcmp(kind, "unknown") == 0)
-            entries += (size_t)world_number("ZCARD %s", key);
-        else if (strncmp(kind, "limit:", 6) == 0 && world_number("PTTL %s", key) < 0)
-            complain(&fsck, "%s has no TTL\n", key);
-    }
-    freeReplyObject(keys);
-    if (entries != fsck.entries)
-        complain(&fsck, "the indexes hold %zu entries, the records ask for %zu\n", entries, fsck.entries);
-    int64_t dead_bytes = world_number("GET " PREFIX ":{0}:dead-bytes");
-    if ((dead_bytes == INT64_MIN ? 0 : dead_bytes) != fsck.dead_bytes)
-        complain(&fsck, "dead-bytes is %" PRId64 ", the dead weigh %" PRId64 "\n", dead_bytes, fsck.dead_bytes);
-    return fsck.text;
-}
-
 struct ledger_record world_record(const char *eid, unsigned ordinal)
 {
     struct ledger_record record = {0};
-    const char *text = world_text("HGET " PREFIX ":{0}:e:%s %u", eid, ordinal);
+    const char *text = world_text("HGET herald:{0}:e:%s %u", eid, ordinal);
     if (text != NULL && !ledger_read_record(text, strlen(text), &record))
         give_up(text);
     return record;
@@ -389,7 +279,7 @@ struct ledger_record world_record(const char *eid, unsigned ordinal)
 
 bool world_history_has(const char *eid, const char *text)
 {
-    const redisReply *lines = world_ask("HVALS " PREFIX ":{0}:x:%s", eid);
+    const redisReply *lines = world_ask("HVALS herald:{0}:x:%s", eid);
     for (size_t i = 0; i < lines->elements; i++)
         if (strstr(lines->element[i]->str, text) != NULL)
             return true;
@@ -441,8 +331,8 @@ static const char *notification_of(const struct order *order)
 void world_payload(const struct order *order, struct buffer *ret)
 {
     unsigned targets = order->targets > 0 ? order->targets : 1;
-    buffer_printf(ret, "1 %s orders %u %" PRId64 " %" PRId64 "\n", notification_of(order), targets, order->send_at_ms,
-                  order->expires_at_ms);
+    buffer_printf(ret, "1 %s orders %u %" PRId64 " %" PRId64 "\n", notification_of(order), targets,
+                  order->send_at_ms, order->expires_at_ms);
     for (unsigned i = 0; i < targets; i++)
         buffer_printf(ret, "%s {\"channel\":\"webhook\",\"provider\":\"mail\"}\n", scope_of(order));
     buffer_printf(ret, "{\"id\":\"id-%s\"}\n{\"orderId\":\"id-%s\",\"pad\":\"", order->eid, order->eid);
@@ -474,10 +364,11 @@ struct accept_result world_accept(struct ledger *ledger, struct order order)
                                  .note = order.note,
                                  .target_count = order.targets > 0 ? order.targets : 1};
     for (size_t i = 0; i < event.target_count; i++)
-        event.targets[i] = (struct accept_target){.scope = scope_of(&order),
-                                                  .max_age_ms = order.max_age_ms > 0 ? order.max_age_ms : WORLD_MAX_AGE_MS,
-                                                  .hold = order.hold,
-                                                  .dead_reason = order.dead_reason};
+        event.targets[i] =
+            (struct accept_target){.scope = scope_of(&order),
+                                   .max_age_ms = order.max_age_ms > 0 ? order.max_age_ms : WORLD_MAX_AGE_MS,
+                                   .hold = order.hold,
+                                   .dead_reason = order.dead_reason};
     struct accept_call call = {.lanes = &lane,
                                .lane_count = 1,
                                .notifications = &notification,
@@ -578,7 +469,9 @@ int world_drop(const char *eid, unsigned ordinal)
     int answer = -1;
     struct ledger_item item = {.eid = eid, .ordinal = ordinal};
     world.is_answered = false;
-    return await_answer(ledger_drop(world.ledger, "by an operator", &item, 1, on_items, &answer, &world_err)) ? answer : -1;
+    return await_answer(ledger_drop(world.ledger, "by an operator", &item, 1, on_items, &answer, &world_err))
+               ? answer
+               : -1;
 }
 
 static void on_counts(void *arg, const int64_t counts[3], const struct err *err)
@@ -594,20 +487,26 @@ int64_t world_reap(unsigned max, int64_t counts[3])
     return await_answer(ledger_reap(world.ledger, max, on_counts, counts, &world_err)) ? counts[0] : -1;
 }
 
-int64_t world_trim(struct ledger *ledger, int64_t max_age_ms, unsigned max_count, unsigned max, int64_t counts[3])
+int64_t world_trim(struct ledger *ledger, int64_t max_age_ms, unsigned max_count, unsigned max,
+                   int64_t counts[3])
 {
     world.is_answered = false;
-    return await_answer(ledger_trim(ledger, max_age_ms, max_count, max, on_counts, counts, &world_err)) ? counts[0] : -1;
+    return await_answer(ledger_trim(ledger, max_age_ms, max_count, max, on_counts, counts, &world_err))
+               ? counts[0]
+               : -1;
 }
 
 int64_t world_move(const char *from, const char *to, unsigned max, int64_t counts[3])
 {
     world.is_answered = false;
-    return await_answer(ledger_move(world.ledger, from, to, max, on_counts, counts, &world_err)) ? counts[0] : -1;
+    return await_answer(ledger_move(world.ledger, from, to, max, on_counts, counts, &world_err)) ? counts[0]
+                                                                                                 : -1;
 }
 
 int64_t world_bury(const char *lane, int64_t max_age_ms, unsigned max, int64_t counts[3])
 {
     world.is_answered = false;
-    return await_answer(ledger_bury(world.ledger, lane, max_age_ms, max, on_counts, counts, &world_err)) ? counts[0] : -1;
+    return await_answer(ledger_bury(world.ledger, lane, max_age_ms, max, on_counts, counts, &world_err))
+               ? counts[0]
+               : -1;
 }

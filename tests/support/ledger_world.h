@@ -1,7 +1,9 @@
-/* ledger_world.h - a ledger on a real link to a real redis-server whose clock the test sets, for the ledger's tests.
+/* ledger_world.h - a ledger on a real link to a real redis-server whose clock the test sets, for the ledger's
+ * tests.
  *
- * Calls are made one at a time and awaited, with a deadline. world_stop compares every record with every index (fsck): whatever a
- * test did, they must agree. One world a process; Criterion gives each test its own. */
+ * Calls are made one at a time and awaited, with a deadline. world_stop compares every record with every
+ * index (fsck): whatever a test did, they must agree. One world a process; Criterion gives each test its own.
+ */
 #ifndef HERALD_TESTS_LEDGER_WORLD_H
 #define HERALD_TESTS_LEDGER_WORLD_H
 
@@ -32,9 +34,10 @@ void world_advance_us(int64_t us);
 
 /* ── looking at Redis, and breaking it ── */
 
-redisReply *world_ask(const char *format, ...);           /* freed at the next call */
-int64_t world_number(const char *format, ...);            /* an integer or numeric string; INT64_MIN for nil */
-const char *world_text(const char *format, ...);          /* NULL for nil; valid until the next call */
+redisContext *world_redis(void);
+redisReply *world_ask(const char *format, ...);  /* freed at the next call */
+int64_t world_number(const char *format, ...);   /* an integer or numeric string; INT64_MIN for nil */
+const char *world_text(const char *format, ...); /* NULL for nil; valid until the next call */
 /* What is wrong, one complaint a line; "" if nothing. */
 const char *world_fsck(void);
 struct ledger_record world_record(const char *eid, unsigned ordinal); /* state 0 if there is none */
@@ -59,11 +62,11 @@ struct order {
     const char *notification; /* "note" */
     int64_t send_at_ms, expires_at_ms;
     struct rate provider, recipient, rate;
-    int64_t max_age_ms;       /* WORLD_MAX_AGE_MS */
+    int64_t max_age_ms; /* WORLD_MAX_AGE_MS */
     bool hold;
     const char *dead_reason, *note;
-    const char *payload;      /* NULL: a good one */
-    size_t event_bytes;       /* of the event in it; 0: small */
+    const char *payload; /* NULL: a good one */
+    size_t event_bytes;  /* of the event in it; 0: small */
 };
 void world_payload(const struct order *order, struct buffer *ret);
 struct accept_result world_accept(struct ledger *ledger, struct order order);
@@ -71,7 +74,7 @@ extern unsigned world_limiter_errors; /* of the last accept */
 void world_accept_call(struct ledger *ledger, const struct accept_call *call, struct accept_result *ret);
 
 struct claimed {
-    struct claim_result result;  /* its lists point here */
+    struct claim_result result;                 /* its lists point here */
     struct delivery *claimed[LEDGER_MAX_CLAIM]; /* freed at the next claim */
     struct claim_notice limited[LEDGER_MAX_CLAIM], dead[LEDGER_MAX_CLAIM];
     char texts[2 * LEDGER_MAX_CLAIM][160];
@@ -79,7 +82,8 @@ struct claimed {
 /* lane "mail", max and max_bytes their largest, max_age_ms WORLD_MAX_AGE_MS unless given. */
 struct claimed *world_claim(struct ledger *ledger, struct claim_call call);
 
-typedef bool world_items_fn(struct ledger *, const struct ledger_item *, size_t, ledger_items_fn *, void *, struct err *);
+typedef bool world_items_fn(struct ledger *, const struct ledger_item *, size_t, ledger_items_fn *, void *,
+                            struct err *);
 /* One item's answer; -1 with world_err on failure. */
 int world_settle(world_items_fn *call, struct ledger_item item);
 int world_settle_with(struct ledger *ledger, world_items_fn *call, struct ledger_item item);
@@ -87,7 +91,8 @@ bool world_settle_many(world_items_fn *call, const struct ledger_item *items, si
 int world_drop(const char *eid, unsigned ordinal);
 
 int64_t world_reap(unsigned max, int64_t counts[3]); /* returns counts[0] */
-int64_t world_trim(struct ledger *ledger, int64_t max_age_ms, unsigned max_count, unsigned max, int64_t counts[3]);
+int64_t world_trim(struct ledger *ledger, int64_t max_age_ms, unsigned max_count, unsigned max,
+                   int64_t counts[3]);
 int64_t world_move(const char *from, const char *to, unsigned max, int64_t counts[3]);
 int64_t world_bury(const char *lane, int64_t max_age_ms, unsigned max, int64_t counts[3]);
 

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#define LOOP_PATIENCE_MS 10000 /* far more than anything takes that works */
+#define LOOP_PATIENCE_MS 30000 /* far more than anything takes that works */
 
 #define LOOP_TICK_MS 10 /* the loop turns at least so often: what is awaited may lie outside of it */
 

@@ -20,7 +20,7 @@
 
 #include "herald/clock.h"
 
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 30000
 #define MAX_ARGS 64
 #define START_TRIES 5 /* another process can take the port between our looking and redis-server's binding */
 

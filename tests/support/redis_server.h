@@ -1,7 +1,7 @@
 /* redis_server.h - a real redis-server for one test: its own directory, a TCP port of 127.0.0.1 and a unix socket.
  *
  * Any test may use it. What can't be done aborts the test with a message; the server dies with the test's process, however that ends. Calls
- * block (for 10 s at most) until what they say is so. Main thread only: the server is bound to the thread that started it.
+ * block (for 30 s at most) until what they say is so. Main thread only: the server is bound to the thread that started it.
  */
 #ifndef HERALD_TESTS_REDIS_SERVER_H
 #define HERALD_TESTS_REDIS_SERVER_H

@@ -143,7 +143,8 @@ static bool try_start(const char *const *argv, struct server_process *ret)
             give_up("too many arguments");
         args[i] = argv[i];
         if (mark != NULL) {
-            snprintf(with_port, sizeof(with_port), "%.*s%d%s", (int)(mark - argv[i]), argv[i], ret->port, mark + 4);
+            snprintf(with_port, sizeof(with_port), "%.*s%d%s", (int)(mark - argv[i]), argv[i], ret->port,
+                     mark + 4);
             args[i] = with_port;
         }
     }
@@ -213,6 +214,7 @@ void server_process_certificate(const char *directory)
     snprintf(cert, sizeof(cert), "%s/cert.pem", directory);
     snprintf(key, sizeof(key), "%s/key.pem", directory);
     server_process_run((const char *const[]){
-        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
-        "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", cert, NULL});
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+        "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        "-keyout", key, "-out", cert, NULL});
 }

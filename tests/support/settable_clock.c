@@ -1,7 +1,9 @@
-/* settable_clock.c - preloaded into a test's redis-server: its wall clock is a number in a file that the test owns.
+/* settable_clock.c - preloaded into a test's redis-server: its wall clock is a number in a file that the test
+ * owns.
  *
- * Ages, leases, slots and TTLs are then tested to the microsecond, a week passes at once, and no test sleeps. Only gettimeofday is
- * replaced, which is where Redis gets TIME and its expiry from; its event loop runs on the monotonic clock. */
+ * Ages, leases, slots and TTLs are then tested to the microsecond, a week passes at once, and no test sleeps.
+ * Only gettimeofday is replaced, which is where Redis gets TIME and its expiry from; its event loop runs on
+ * the monotonic clock. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>

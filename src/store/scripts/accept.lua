@@ -1,17 +1,20 @@
 #!lua
--- accept: received -> ACCEPTED or LEASED, or duplicate, or conflict. Several events a call; all of one event in one step.
+-- accept: received -> ACCEPTED or LEASED, or duplicate, or conflict. Several events a call; all of one event
+-- in one step.
 --
 -- ARGV  owner lease_ms retain_ms limiter(open|closed)
 --       lanes, each: name capacity provider_limit(3) recipient_limit(3)
 --       notifications, each: name limit(3)
---       events, each: eid content payload notification(1-based) send_at expires_at note targets, each: lane(1-based) scope max_age hold dead
+--       events, each: eid content payload notification(1-based) send_at expires_at note
+--                     targets, each: lane(1-based) scope max_age hold dead
 -- Reply now, limiter errors, then per event one array:
 --       {"N", accepted, per target "L" | "A" | "W <slot ms> <scope>" | "X <reason>"}
 --       {"D", accepted, per delivery on record its packed record}    {"C"}    {"E", why}
 local owner, lease_ms, retain_ms = take(), take_number(), take_number()
 limiter_closed = take() == 'closed'
 
--- A lane takes new deliveries at once only while nothing of it is due earlier; else they would overtake its backlog for ever.
+-- A lane takes new deliveries at once only while nothing of it is due earlier; else they would overtake its
+-- backlog for ever.
 local lanes = {}
 for i = 1, take_number() do
     local lane = {name = take(), capacity = take_number()}
@@ -84,12 +87,13 @@ end
 local function enter(event)
     local answer = {'N', now_text}
     local write = {event = event, told = {},
-                   fields = {event_key(event.eid), 'h', event.content, 't', now_text, 'o', ordinal_text(#event.targets)}}
+                   fields = {event_key(event.eid), 'h', event.content, 't', now_text,
+                              'o', ordinal_text(#event.targets)}}
     local fields = write.fields
     for i, target in ipairs(event.targets) do
         local ordinal = ordinal_text(i - 1)
-        local record = {state = 'A', fence = 0, attempts = 0, crashes = 0, at = 0, flags = 0, owner = '-', accepted = now,
-                        lane = target.dead == '' and target.lane.name or '-'}
+        local record = {state = 'A', fence = 0, attempts = 0, crashes = 0, at = 0, flags = 0, owner = '-',
+                        accepted = now, lane = target.dead == '' and target.lane.name or '-'}
         local fate = place(record, target, event)
         answer[i + 2] = fate
         fields[#fields + 1] = ordinal
@@ -139,8 +143,8 @@ for _ = 1, take_number() do
     local event = {eid = take(), content = take(), payload = take(), limit = notifications[take_number()],
                    send_at = take_number(), expires_at = take_number(), note = take(), targets = {}}
     for i = 1, take_number() do
-        event.targets[i] = {lane = lanes[take_number()], scope = take(), max_age = take_number(), hold = take_number(),
-                            dead = take()}
+        event.targets[i] = {lane = lanes[take_number()], scope = take(), max_age = take_number(),
+                            hold = take_number(), dead = take()}
     end
     local key = event_key(event.eid)
     local answer

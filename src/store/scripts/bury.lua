@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- bury: ACCEPTED or DEFERRED in a lane that nobody serves, and too old -> DEAD no lane. Claim does this for the lanes that are served.
+-- bury: ACCEPTED or DEFERRED in a lane that nobody serves, and too old -> DEAD no lane. Claim does this for
+-- the lanes that are served.
 -- ARGV  lane max_age max      Reply dead, and how many are left
 local lane, max_age, max = take(), take_number(), take_number()
 local dead = 0

@@ -1,10 +1,14 @@
 #!lua
 -- claim: ACCEPTED or DEFERRED, and due -> LEASED, fence + 1, tokens taken in the same step.
 --
--- ARGV  owner lease_ms limiter(open|closed) lane max max_bytes max_age hold provider_limit(3) recipient_limit(3)
+-- ARGV  owner lease_ms limiter(open|closed) lane max max_bytes max_age hold
+--       provider_limit(3) recipient_limit(3)
 --       notifications, each: name limit(3)
--- Reply now, limiter errors, wait_ms (the provider's limit; 0: not stopped by it), next due (ms; 0: nothing waits),
---       claimed {eid ordinal fence attempts crashes accepted payload ...}, limited {eid ordinal slot scope meta ...}, dead {eid ordinal reason meta ...},
+-- Reply now, limiter errors,
+--       wait_ms (the provider's limit; 0: not stopped by it), next due (ms; 0: nothing waits),
+--       claimed {eid ordinal fence attempts crashes accepted payload ...},
+--       limited {eid ordinal slot scope meta ...},
+--       dead {eid ordinal reason meta ...},
 --       how many had no readable record
 local owner, lease_ms = take(), take_number()
 limiter_closed = take() == 'closed'
@@ -76,15 +80,16 @@ local function consider(key, id)
     record.state, record.owner, record.at = 'L', owner, now + lease_ms - record.accepted
     settle(record, key)
     bytes = bytes + #payload
-    append(claimed, eid, ordinal, text_of(record.fence), record.attempts, record.crashes, text_of(record.accepted), payload)
+    append(claimed, eid, ordinal, text_of(record.fence), record.attempts, record.crashes,
+           text_of(record.accepted), payload)
 end
 
 local want = math.min(max, provider.tokens())
 if want >= 1 then
     local new = redis.call('ZRANGEBYSCORE', due_key(lane), '-inf', now, 'LIMIT', 0, want)
     local again = redis.call('ZRANGEBYSCORE', again_key(lane), '-inf', now, 'LIMIT', 0, want)
-    -- While new ones wait, what waits again takes at most half the slots; and the other way round. The odd one goes by a coin: a
-    -- lane with a slow limit claims one at a time, and neither side may starve.
+    -- While new ones wait, what waits again takes at most half the slots; and the other way round. The odd
+    -- one goes by a coin: a lane with a slow limit claims one at a time, and neither side may starve.
     local half = math.floor(want / 2 + now_us % 2 / 2)
     local from_again = math.min(#again, math.max(want - #new, half))
     local from_new = math.min(#new, want - from_again)

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- drop: DEAD or UNKNOWN -> DROPPED; the payload goes with the event's last open delivery.
--- ARGV  retain_ms reason items, each: eid ordinal      Reply per item 1, or 0 when it is neither dead nor unknown
+-- ARGV  retain_ms reason items, each: eid ordinal      Reply per item 1, or 0 when it is neither dead nor
+--       unknown
 local retain_ms, reason = take_number(), take()
 local reply = {}
 for i = 1, take_number() do

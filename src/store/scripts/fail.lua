@@ -5,7 +5,8 @@
 local reply = {}
 for i = 1, take_number() do
     local record = load(take(), take())
-    local fence, what, delay_ms, attempts, reason = take_number(), take(), take_number(), take_number(), take()
+    local fence, what, delay_ms = take_number(), take(), take_number()
+    local attempts, reason = take_number(), take()
     if record and record.state == 'L' and record.fence == fence then
         record.attempts = attempts
         if what == 'defer' then

@@ -1,7 +1,9 @@
--- Rate limits: GCRA (ITU-T I.371 annex A), one microsecond timestamp per scope, the "theoretical arrival time" of the next.
+-- Rate limits: GCRA (ITU-T I.371 annex A), one microsecond timestamp per scope, the "theoretical arrival
+-- time" of the next.
 --
--- A limit arrives as three numbers: emission interval, burst tolerance and grace, all in microseconds, interval 0 for none. The interval is one
--- 128th longer than the limit asks for: that slack pays for a send that starts a little after its time.
+-- A limit arrives as three numbers: emission interval, burst tolerance and grace, all in microseconds,
+-- interval 0 for none. The interval is one 128th longer than the limit asks for: that slack pays for a send
+-- that starts a little after its time.
 local limiter_closed = false
 local limiter_errors = 0
 local LONGEST_US = 366 * 86400 * 1000000
@@ -15,8 +17,9 @@ local function set_arrival(key, value)
     redis.call('SET', key, text_of(value), 'PX', text_of(math.ceil((value - now_us) / 1000) + 1))
 end
 
--- The scope's arrival time, never in the past. Garbage or a key of another type is counted and replaced: by "fresh", or, when the
--- operator chose `closed`, by "the whole burst has just gone", which keeps the limit whatever had been sent.
+-- The scope's arrival time, never in the past. Garbage or a key of another type is counted and replaced: by
+-- "fresh", or, when the operator chose `closed`, by "the whole burst has just gone", which keeps the limit
+-- whatever had been sent.
 local function arrival(limit)
     local text = redis.pcall('GET', limit.key)
     if not text then
@@ -33,7 +36,8 @@ local function arrival(limit)
     return math.max(now_us, math.min(value, now_us + limit.tolerance + LONGEST_US))
 end
 
--- The provider's limit, read once and written once a call. tokens() says how many may go now; wait_ms() how long until the next.
+-- The provider's limit, read once and written once a call. tokens() says how many may go now; wait_ms() how
+-- long until the next.
 local function provider_limit(limit)
     local self = {}
     local tat = limit.interval > 0 and arrival(limit)
@@ -61,8 +65,9 @@ local function provider_limit(limit)
     return self
 end
 
--- One scope's view of a delivery: when it would let it go, or that it is paid for, by a slot reserved earlier that is still good. A slot
--- is good for the grace; of two held at once each for half of it, because one may have been held, up to half, for the other.
+-- One scope's view of a delivery: when it would let it go, or that it is paid for, by a slot reserved earlier
+-- that is still good. A slot is good for the grace; of two held at once each for half of it, because one may
+-- have been held, up to half, for the other.
 local function ask(record, bit_value, name, limit)
     if not limit or limit.interval <= 0 then
         return nil
@@ -82,8 +87,8 @@ local function ask(record, bit_value, name, limit)
     return scope
 end
 
--- Asks a notification's and a recipient's limit at once. True: both are charged. Else the second result is the slot (us) and the third
--- the offer to reserve it, for reserve_scopes.
+-- Asks a notification's and a recipient's limit at once. True: both are charged. Else the second result is
+-- the slot (us) and the third the offer to reserve it, for reserve_scopes.
 local function pass_scopes(record, notification, recipient)
     local first = ask(record, RESERVED_NOTIFICATION, 'notification', notification)
     local second = ask(record, RESERVED_RECIPIENT, 'recipient', recipient)
@@ -99,14 +104,17 @@ local function pass_scopes(record, notification, recipient)
         end
         return true
     end
-    return false, later.allowed_at, {name = later.name, slot_us = later.allowed_at, first = first, second = second}
+    local offer = {name = later.name, slot_us = later.allowed_at, first = first, second = second}
+    return false, offer.slot_us, offer
 end
 
--- Takes the slot that pass_scopes offered and says so in the flags. Returns the binding scope's name for people.
+-- Takes the slot that pass_scopes offered and says so in the flags. Returns the binding scope's name for
+-- people.
 --
--- The slot is the later of the two, and only the scope that asked for it is advanced: advancing the other to that slot would close it for
--- everybody meanwhile (a notification for an hour, because of one recipient), and its own earlier slot will be over. It is asked again at the
--- slot. Only where the two come so close that the earlier is still good at the later are both held.
+-- The slot is the later of the two, and only the scope that asked for it is advanced: advancing the other to
+-- that slot would close it for everybody meanwhile (a notification for an hour, because of one recipient),
+-- and its own earlier slot will be over. It is asked again at the slot. Only where the two come so close that
+-- the earlier is still good at the later are both held.
 local function reserve_scopes(record, offer)
     record.flags = without_slots(record.flags)
     for _, scope in pairs({offer.first, offer.second}) do

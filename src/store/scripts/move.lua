@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- move: what waits in one lane waits in another, in the same order: a provider was renamed, or an operator brings an orphaned lane home.
+-- move: what waits in one lane waits in another, in the same order: a provider was renamed, or an operator
+-- brings an orphaned lane home.
 -- ARGV  from to max      Reply moved, and how many are left
 local from, to, max = take(), take(), take_number()
 local moved = 0

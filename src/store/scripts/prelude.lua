@@ -1,24 +1,28 @@
--- Put behind the first line of every script. KEYS[1] is "<prefix>:{<shard>}"; every other key is built from it, so all
--- that a script touches lies in one cluster slot. An event's hash (...:e:<eid>) holds
+-- Put behind the first line of every script. KEYS[1] is "<prefix>:{<shard>}"; every other key is built from
+-- it, so all that a script touches lies in one cluster slot. An event's hash (...:e:<eid>) holds
 --
---     h  hash of its content        o            how many of its deliveries have not ended for good (neither sent nor dropped)
---     t  when it was accepted (ms)  0, 1, 2 ...    one packed record per delivery, under its ordinal
---                                   b<ordinal>   from when its age counts, once it has been replayed
+--     h           hash of its content
+--     t           when it was accepted (ms)
+--     o           how many of its deliveries have not ended for good (neither sent nor dropped)
+--     0, 1, ...   one packed record per delivery, under its ordinal
+--     b<ordinal>  from when its age counts, once it has been replayed
 --
 -- and a packed record is
 --
 --     STATE fence attempts crashes at flags lane owner
 --
 -- STATE  A accepted  D deferred  L leased  U unknown  X dead  S sent  R dropped
--- at     milliseconds after the event's acceptance: when due (A, D), when the lease ends (L), since when (others)
--- flags  1 started  2 hold on unknown  4 slot reserved with the notification's limit  8 ... with the recipient's
+-- at     milliseconds after the event's acceptance: when due (A, D), when the lease ends (L), else since when
+-- flags  1 started, 2 hold on unknown, 4 slot reserved with the notification's limit, 8 ... with the recipient's
 -- owner  the incarnation that leases it, or "-"
 --
--- It must stay within 64 bytes: one longer value turns the whole hash from a listpack into a table, three times the size.
+-- It must stay within 64 bytes: one longer value turns the whole hash from a listpack into a table, three
+-- times the size.
 --
--- A script is atomic, not transactional: a call that fails midway (a key of ours that holds something foreign) leaves what was
--- written before. So what may hold anything is read with pcall, and each delivery is written index first, record second, old
--- index last: an index entry that its record does not know is removed by whoever meets it; a record in no index would be lost.
+-- A script is atomic, not transactional: a call that fails midway (a key of ours that holds something
+-- foreign) leaves what was written before. So what may hold anything is read with pcall, and each delivery is
+-- written index first, record second, old index last: an index entry that its record does not know is removed
+-- by whoever meets it; a record in no index would be lost.
 local base = KEYS[1]
 local STARTED, HOLD, RESERVED_NOTIFICATION, RESERVED_RECIPIENT = 1, 2, 4, 8
 
@@ -74,8 +78,9 @@ local dead_bytes_key = base .. ':dead-bytes'
 
 -- The bounds keep the sum at 64: 20 for the lane, 8 for the owner, 8 for the fence, 12 for the time.
 local function pack(record)
-    return string.format('%s %.0f %d %d %.0f %d %s %s', record.state, record.fence, math.min(record.attempts, 999),
-                         math.min(record.crashes, 999), record.at, record.flags, record.lane, record.owner)
+    return string.format('%s %.0f %d %d %.0f %d %s %s', record.state, record.fence,
+                         math.min(record.attempts, 999), math.min(record.crashes, 999), record.at,
+                         record.flags, record.lane, record.owner)
 end
 local function unpack_record(text)
     local state, fence, attempts, crashes, at, flags, lane, owner =
@@ -83,11 +88,13 @@ local function unpack_record(text)
     if not state then
         return nil
     end
-    return {state = state, fence = tonumber(fence), attempts = tonumber(attempts), crashes = tonumber(crashes),
-            at = tonumber(at), flags = tonumber(flags), lane = lane, owner = owner}
+    return {state = state, fence = tonumber(fence), attempts = tonumber(attempts),
+            crashes = tonumber(crashes), at = tonumber(at), flags = tonumber(flags),
+            lane = lane, owner = owner}
 end
 
--- The record of "eid:ordinal" with what the event knows about it; or nil, and then whether something unreadable is in its place.
+-- The record of "eid:ordinal" with what the event knows about it; or nil, and then whether something
+-- unreadable is in its place.
 local function load(eid, ordinal)
     if not eid then
         return nil, false
@@ -112,8 +119,8 @@ local function store(record)
     redis.call('HSET', event_key(record.eid), record.ordinal, pack(record))
 end
 
--- The one place that says which index a state lives in. Slots reserved with a limit wait with the retries: there a backlog of
--- newer deliveries can't make them late.
+-- The one place that says which index a state lives in. Slots reserved with a limit wait with the retries:
+-- there a backlog of newer deliveries can't make them late.
 local function index_of(record)
     local state = record.state
     if state == 'L' then
@@ -166,7 +173,8 @@ local function settle(record, before)
     end
 end
 
--- Moves a record to a state that has not ended, at a time: index and record in one step. `owner` goes with state L only.
+-- Moves a record to a state that has not ended, at a time: index and record in one step. `owner` goes with
+-- state L only.
 local function move(record, state, at_ms, owner)
     local before = index_of(record)
     local was_dead = record.state == 'X'
@@ -180,8 +188,8 @@ local function move(record, state, at_ms, owner)
     end
 end
 
--- Ends a delivery for good (S or R). With an event's last one the payload goes, and with it the personal data; the records stay for as
--- long as duplicates are to be recognised.
+-- Ends a delivery for good (S or R). With an event's last one the payload goes, and with it the personal
+-- data; the records stay for as long as duplicates are to be recognised.
 local function finish(record, state, retain_ms)
     local before = index_of(record)
     local key = event_key(record.eid)
@@ -205,8 +213,8 @@ local function finish(record, state, retain_ms)
     end
 end
 
--- One line of history for `explain`, at most eight, written only when something other than a first-attempt success happened.
--- What is told of an event that has ended goes when the event goes.
+-- One line of history for `explain`, at most eight, written only when something other than a first-attempt
+-- success happened. What is told of an event that has ended goes when the event goes.
 local function tell(eid, ordinal, text)
     local key = base .. ':x:' .. eid
     local line = redis.pcall('HINCRBY', key, 'n', 1)

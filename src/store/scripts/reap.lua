@@ -1,6 +1,6 @@
 #!lua
--- reap: LEASED and over -> ACCEPTED, UNKNOWN or DEAD. What its owner may have sent is not sent again where that was asked for; what has
--- taken three owners down with it is not tried a fourth time.
+-- reap: LEASED and over -> ACCEPTED, UNKNOWN or DEAD. What its owner may have sent is not sent again where
+-- that was asked for; what has taken three owners down with it is not tried a fourth time.
 -- ARGV  max      Reply accepted, unknown, dead
 local accepted, unknown, dead = 0, 0, 0
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', lease_key, '-inf', now, 'LIMIT', 0, take_number())) do

@@ -1,6 +1,7 @@
 #!lua
 -- replay: DEAD or UNKNOWN -> ACCEPTED, with a new age and no attempts behind it; the same identity.
--- ARGV  items, each: eid ordinal      Reply per item 1, or 0 when it is neither dead nor unknown, or its payload is gone
+-- ARGV  items, each: eid ordinal      Reply per item 1, or 0 when it is neither dead nor unknown, or its
+--       payload is gone
 local reply = {}
 for i = 1, take_number() do
     local record = load(take(), take())

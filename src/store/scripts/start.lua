@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- start: LEASED -> LEASED, started; current fence only. Awaited before the send where its outcome may stay unknown for good.
+-- start: LEASED -> LEASED, started; current fence only. Awaited before the send where its outcome may stay
+-- unknown for good.
 -- ARGV  items, each: eid ordinal fence      Reply per item 1, or 0 when the lease is another's
 local reply = {}
 for i = 1, take_number() do

@@ -1,11 +1,13 @@
 #!lua flags=allow-oom
--- trim: keeps the dead and unknown lists bounded, oldest first, a little at a time: unknown becomes dead after seven days; dead is
--- dropped past its age, its number, or the weight of its payloads.
+-- trim: keeps the dead and unknown lists bounded, oldest first, a little at a time: unknown becomes dead
+-- after seven days; dead is dropped past its age, its number, or the weight of its payloads.
 -- ARGV  retain_ms max_age_ms max_count max_bytes max      Reply dropped, unknown made dead
-local retain_ms, max_age, max_count, max_bytes, max = take_number(), take_number(), take_number(), take_number(), take_number()
+local retain_ms, max_age = take_number(), take_number()
+local max_count, max_bytes, max = take_number(), take_number(), take_number()
 local UNKNOWN_MAX_AGE = 7 * 86400000
 local aged = 0
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', unknown_key, '-inf', now - UNKNOWN_MAX_AGE, 'LIMIT', 0, max)) do
+local aged_out = redis.call('ZRANGEBYSCORE', unknown_key, '-inf', now - UNKNOWN_MAX_AGE, 'LIMIT', 0, max)
+for _, id in ipairs(aged_out) do
     local record = load(string.match(id, '^(%w+):(%d+)$'))
     if record and record.state == 'U' then
         move(record, 'X', now)

@@ -35,8 +35,12 @@ Test(null, each_word_is_its_outcome)
         const char *word;
         enum outcome_class class;
     } rows[] = {
-        {"ok", OUTCOME_SENT},           {"temporary", OUTCOME_TEMPORARY}, {"throttled", OUTCOME_THROTTLED},
-        {"permanent", OUTCOME_PERMANENT}, {"refused", OUTCOME_DESTINATION}, {"unknown", OUTCOME_UNKNOWN},
+        {"ok", OUTCOME_SENT},
+        {"temporary", OUTCOME_TEMPORARY},
+        {"throttled", OUTCOME_THROTTLED},
+        {"permanent", OUTCOME_PERMANENT},
+        {"refused", OUTCOME_DESTINATION},
+        {"unknown", OUTCOME_UNKNOWN},
     };
     char list[128] = "";
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -48,7 +52,8 @@ Test(null, each_word_is_its_outcome)
         lane_world_push(&world, delivery);
         delivery = lane_world_wait(&world);
         outcome_classify(&delivery->attempt, &delivery->outcome);
-        cr_expect_eq(delivery->outcome.class, rows[i].class, "%s: %s", rows[i].word, delivery->outcome.reason);
+        cr_expect_eq(delivery->outcome.class, rows[i].class, "%s: %s", rows[i].word,
+                     delivery->outcome.reason);
         cr_expect_eq(delivery->attempt.protocol, ATTEMPT_LOCAL);
         lane_world_release(&world, delivery);
     }
@@ -97,9 +102,11 @@ Test(null, a_hang_ends_with_the_lease)
 
 Test(null, what_it_does_not_know_is_refused_by_check)
 {
-    static const char *const bad[] = {"",        "yes",      "ok,",     "ok:20",    "ok:ms",           "ok:-1ms",
-                                      "okay",    "ok 20ms",  "ok:20s",  "ok:600001ms", "ok,,ok",       "temporary,nothing"};
-    static const char *const good[] = {"ok", "ok:0ms", "ok:600000ms", "temporary,temporary:5ms,ok", "hang", "hang:1ms"};
+    static const char *const bad[] = {"",       "yes",         "ok,",    "ok:20",
+                                      "ok:ms",  "ok:-1ms",     "okay",   "ok 20ms",
+                                      "ok:20s", "ok:600001ms", "ok,,ok", "temporary,nothing"};
+    static const char *const good[] = {"ok",   "ok:0ms",  "ok:600000ms", "temporary,temporary:5ms,ok",
+                                       "hang", "hang:1ms"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct config_provider provider = {.name = "p", .type = PROVIDER_NULL, .behaviour = (char *)bad[i]};
         struct err err = {0};

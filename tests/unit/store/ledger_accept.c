@@ -37,7 +37,8 @@ Test(ledger_accept, an_event_waits_when_its_lane_has_no_room)
 
 Test(ledger_accept, an_open_lane_takes_it_at_once_with_the_first_fence)
 {
-    struct accept_result result = accept_order((struct order){.eid = E1, .capacity = 1, .targets = 2, .hold = true});
+    struct accept_result result =
+        accept_order((struct order){.eid = E1, .capacity = 1, .targets = 2, .hold = true});
     cr_assert_eq(result.targets[0].fate, FATE_LEASED);
     cr_assert_eq(result.targets[1].fate, FATE_WAITS, "there was room for one");
     struct ledger_record record = world_record(E1, 0);
@@ -53,28 +54,37 @@ Test(ledger_accept, what_comes_later_does_not_overtake_what_is_due)
 {
     accept_order((struct order){.eid = E1});
     cr_assert_eq(accept_order((struct order){.eid = E2, .capacity = 5}).targets[0].fate, FATE_WAITS);
-    cr_assert_eq(accept_order((struct order){.eid = E3, .lane = "other", .capacity = 5}).targets[0].fate, FATE_LEASED,
-                 "another lane's backlog is none of its business");
+    cr_assert_eq(accept_order((struct order){.eid = E3, .lane = "other", .capacity = 5}).targets[0].fate,
+                 FATE_LEASED, "another lane's backlog is none of its business");
 }
 
 Test(ledger_accept, what_waits_again_is_not_overtaken_either)
 {
     accept_order((struct order){.eid = E1, .capacity = 1});
-    cr_assert_eq(world_settle(ledger_fail, (struct ledger_item){.eid = E1, .fence = 1, .attempts = 1, .text = "4xx", .delay_ms = 1000}), 1);
-    cr_assert_eq(accept_order((struct order){.eid = E2, .capacity = 5}).targets[0].fate, FATE_LEASED, "not due yet");
+    cr_assert_eq(world_settle(ledger_fail,
+                              (struct ledger_item){
+                                  .eid = E1, .fence = 1, .attempts = 1, .text = "4xx", .delay_ms = 1000}),
+                 1);
+    cr_assert_eq(accept_order((struct order){.eid = E2, .capacity = 5}).targets[0].fate, FATE_LEASED,
+                 "not due yet");
     world_advance_ms(1000);
     cr_assert_eq(accept_order((struct order){.eid = E3, .capacity = 5}).targets[0].fate, FATE_WAITS);
 }
 
 Test(ledger_accept, within_one_call_the_lane_closes_with_the_first_that_waits)
 {
-    struct accept_lane lane = {.name = "mail", .capacity = 5, .provider = {.count = 1, .period_ms = 1000, .burst = 2}};
+    struct accept_lane lane = {
+        .name = "mail", .capacity = 5, .provider = {.count = 1, .period_ms = 1000, .burst = 2}};
     struct accept_notification notification = {.name = "note"};
     static const char *const eids[] = {E1, E2, E3};
     struct accept_event events[3];
     memset(events, 0, sizeof events);
     for (size_t i = 0; i < 3; i++) {
-        events[i] = (struct accept_event){.eid = eids[i], .content = "c", .payload = "1 note s 1 0 0\n", .payload_len = 15, .target_count = 1};
+        events[i] = (struct accept_event){.eid = eids[i],
+                                          .content = "c",
+                                          .payload = "1 note s 1 0 0\n",
+                                          .payload_len = 15,
+                                          .target_count = 1};
         events[i].targets[0] = (struct accept_target){.scope = "00000000000000aa", .max_age_ms = 1000};
     }
     struct accept_call call = {&lane, 1, &notification, 1, events, 3};
@@ -88,27 +98,33 @@ Test(ledger_accept, within_one_call_the_lane_closes_with_the_first_that_waits)
 Test(ledger_accept, an_event_for_later_waits_until_then)
 {
     int64_t at = world_now_ms() + 5 * HOUR_MS;
-    cr_assert_eq(accept_order((struct order){.eid = E1, .capacity = 5, .send_at_ms = at}).targets[0].fate, FATE_WAITS);
+    cr_assert_eq(accept_order((struct order){.eid = E1, .capacity = 5, .send_at_ms = at}).targets[0].fate,
+                 FATE_WAITS);
     cr_assert_eq(due_at("due:mail", E1), at);
-    cr_assert_eq(accept_order((struct order){.eid = E2, .capacity = 5, .send_at_ms = world_now_ms()}).targets[0].fate, FATE_LEASED,
-                 "a time that has come is now");
+    cr_assert_eq(
+        accept_order((struct order){.eid = E2, .capacity = 5, .send_at_ms = world_now_ms()}).targets[0].fate,
+        FATE_LEASED, "a time that has come is now");
 }
 
 Test(ledger_accept, what_has_expired_is_dead_at_once_and_listed)
 {
-    struct accept_result result = accept_order((struct order){.eid = E1, .capacity = 5, .expires_at_ms = world_now_ms()});
+    struct accept_result result =
+        accept_order((struct order){.eid = E1, .capacity = 5, .expires_at_ms = world_now_ms()});
     cr_assert_eq(result.targets[0].fate, FATE_DEAD);
     cr_assert_str_eq(result.targets[0].reason, "expired");
     cr_assert_eq(due_at("dead", E1), world_now_ms());
     cr_assert(world_history_has(E1, "0 dead expired"));
-    cr_assert_eq(accept_order((struct order){.eid = E2, .capacity = 5, .expires_at_ms = world_now_ms() + 1}).targets[0].fate,
+    cr_assert_eq(accept_order((struct order){.eid = E2, .capacity = 5, .expires_at_ms = world_now_ms() + 1})
+                     .targets[0]
+                     .fate,
                  FATE_LEASED);
 }
 
 Test(ledger_accept, a_target_with_a_reason_is_dead_though_it_has_no_lane)
 {
     struct accept_notification notification = {.name = "note"};
-    struct accept_event event = {.eid = E1, .content = "c", .payload = "1 note s 1 0 0\n", .payload_len = 15, .target_count = 1};
+    struct accept_event event = {
+        .eid = E1, .content = "c", .payload = "1 note s 1 0 0\n", .payload_len = 15, .target_count = 1};
     event.targets[0] = (struct accept_target){.scope = "", .dead_reason = "no recipient"};
     struct accept_call call = {NULL, 0, &notification, 1, &event, 1};
     struct accept_result result;
@@ -117,7 +133,8 @@ Test(ledger_accept, a_target_with_a_reason_is_dead_though_it_has_no_lane)
     cr_assert_eq(result.targets[0].fate, FATE_DEAD);
     cr_assert_str_eq(result.targets[0].reason, "no recipient");
     cr_assert_str_eq(world_record(E1, 0).lane, "-");
-    cr_assert_eq(world_settle(ledger_replay, (struct ledger_item){.eid = E1}), 0, "there is nowhere to replay it to");
+    cr_assert_eq(world_settle(ledger_replay, (struct ledger_item){.eid = E1}), 0,
+                 "there is nowhere to replay it to");
     cr_assert_eq(world_drop(E1, 0), 1);
 }
 
@@ -125,7 +142,9 @@ Test(ledger_accept, a_note_is_kept_for_explain)
 {
     accept_order((struct order){.eid = E1, .capacity = 1, .note = "push skipped: no device"});
     cr_assert(world_history_has(E1, "- push skipped: no device"));
-    cr_assert_eq(world_settle(ledger_sent, (struct ledger_item){.eid = E1, .fence = 1, .attempts = 1, .text = "250"}), 1);
+    cr_assert_eq(
+        world_settle(ledger_sent, (struct ledger_item){.eid = E1, .fence = 1, .attempts = 1, .text = "250"}),
+        1);
 }
 
 Test(ledger_accept, the_same_event_again_is_a_duplicate_with_what_is_on_record)
@@ -148,7 +167,8 @@ Test(ledger_accept, the_same_event_again_is_a_duplicate_with_what_is_on_record)
 
 Test(ledger_accept, the_most_deliveries_an_event_can_have_come_back_whole)
 {
-    accept_order((struct order){.eid = E1, .targets = DELIVERY_MAX_PER_EVENT, .lane = "a-lane-of-20-chars-x", .capacity = 24});
+    accept_order((struct order){
+        .eid = E1, .targets = DELIVERY_MAX_PER_EVENT, .lane = "a-lane-of-20-chars-x", .capacity = 24});
     struct accept_result result = accept_order((struct order){.eid = E1, .targets = DELIVERY_MAX_PER_EVENT});
     cr_assert_eq(result.target_count, DELIVERY_MAX_PER_EVENT);
     for (size_t i = 0; i < result.target_count; i++)
@@ -179,7 +199,9 @@ Test(ledger_accept, other_content_under_the_same_id_is_a_conflict_and_changes_no
 Test(ledger_accept, a_conflict_with_an_event_that_has_ended_leaves_no_key_for_ever)
 {
     accept_order((struct order){.eid = E1, .capacity = 1});
-    cr_assert_eq(world_settle(ledger_sent, (struct ledger_item){.eid = E1, .fence = 1, .attempts = 1, .text = "250"}), 1);
+    cr_assert_eq(
+        world_settle(ledger_sent, (struct ledger_item){.eid = E1, .fence = 1, .attempts = 1, .text = "250"}),
+        1);
     cr_assert_eq(world_number("EXISTS herald:{0}:x:" E1), 0, "a first-attempt success has no history");
     world_advance_ms(HOUR_MS);
     cr_assert_eq(accept_order((struct order){.eid = E1, .content = "c1"}).verdict, ACCEPT_CONFLICT);
@@ -202,8 +224,11 @@ Test(ledger_accept, twins_in_one_call_are_accepted_once)
     struct accept_event events[3];
     memset(events, 0, sizeof events);
     for (size_t i = 0; i < 3; i++) {
-        events[i] = (struct accept_event){
-            .eid = E1, .content = i < 2 ? "c0" : "c1", .payload = "1 note s 2 0 0\n", .payload_len = 15, .target_count = 2};
+        events[i] = (struct accept_event){.eid = E1,
+                                          .content = i < 2 ? "c0" : "c1",
+                                          .payload = "1 note s 2 0 0\n",
+                                          .payload_len = 15,
+                                          .target_count = 2};
         for (size_t j = 0; j < 2; j++)
             events[i].targets[j] = (struct accept_target){.scope = "00000000000000aa", .max_age_ms = 1000};
     }
@@ -238,8 +263,11 @@ Test(ledger_accept, a_foreign_key_in_its_place_damages_that_event_and_no_other)
     struct accept_event events[2];
     memset(events, 0, sizeof events);
     for (size_t i = 0; i < 2; i++) {
-        events[i] = (struct accept_event){
-            .eid = i == 0 ? E1 : E2, .content = "c", .payload = "1 note s 1 0 0\n", .payload_len = 15, .target_count = 1};
+        events[i] = (struct accept_event){.eid = i == 0 ? E1 : E2,
+                                          .content = "c",
+                                          .payload = "1 note s 1 0 0\n",
+                                          .payload_len = 15,
+                                          .target_count = 1};
         events[i].targets[0] = (struct accept_target){.scope = "00000000000000aa", .max_age_ms = 1000};
     }
     struct accept_call call = {&lane, 1, &notification, 1, events, 2};
@@ -257,7 +285,8 @@ Test(ledger_accept, a_foreign_payload_or_history_key_does_not_stop_it)
 {
     world_ask("RPUSH herald:{0}:p:" E1 " foreign");
     world_ask("RPUSH herald:{0}:x:" E1 " foreign");
-    cr_assert_eq(accept_order((struct order){.eid = E1, .capacity = 1, .note = "said"}).targets[0].fate, FATE_LEASED);
+    cr_assert_eq(accept_order((struct order){.eid = E1, .capacity = 1, .note = "said"}).targets[0].fate,
+                 FATE_LEASED);
     cr_assert_str_eq(world_text("TYPE herald:{0}:p:" E1), "string");
     world_ask("DEL herald:{0}:x:" E1);
 }
@@ -267,9 +296,11 @@ Test(ledger_accept, a_foreign_index_key_refuses_the_accept_before_anything_is_wr
     static const char *const keys[] = {"due:mail", "lease", "dead"};
     for (size_t i = 0; i < 3; i++) {
         world_ask("SET herald:{0}:%s foreign", keys[i]);
-        world_accept(world_ledger(), (struct order){.eid = E1, .capacity = i == 1, .dead_reason = i == 2 ? "x" : NULL});
+        world_accept(world_ledger(),
+                     (struct order){.eid = E1, .capacity = i == 1, .dead_reason = i == 2 ? "x" : NULL});
         cr_assert_eq(world_err.kind, ERR_PERMANENT, "%s: %s", keys[i], world_err.text);
-        cr_assert_eq(world_number("EXISTS herald:{0}:e:" E1), 0, "%s: or a repeated accept would find a duplicate that is nowhere", keys[i]);
+        cr_assert_eq(world_number("EXISTS herald:{0}:e:" E1), 0,
+                     "%s: or a repeated accept would find a duplicate that is nowhere", keys[i]);
         cr_assert_eq(world_number("EXISTS herald:{0}:p:" E1), 0);
         world_ask("DEL herald:{0}:%s", keys[i]);
     }
@@ -283,14 +314,15 @@ Test(ledger_accept, a_flushed_script_is_sent_again_with_its_text)
     cr_assert_eq(world_settle(ledger_start, (struct ledger_item){.eid = E1, .fence = 1}), 1);
     const char *sha = NULL;
     cr_assert_not_null(ledger_script("start", &sha));
-    cr_assert_eq(world_ask("SCRIPT EXISTS %s", sha)->element[0]->integer, 1, "EVAL has loaded it under the name we use");
+    cr_assert_eq(world_ask("SCRIPT EXISTS %s", sha)->element[0]->integer, 1,
+                 "EVAL has loaded it under the name we use");
     cr_assert_null(ledger_script("nothing", NULL));
 }
 
 Test(ledger_accept, every_script_has_the_sha_that_redis_gives_it)
 {
-    static const char *const names[] = {"accept", "claim", "start", "extend", "release", "sent", "fail",
-                                        "reap",   "replay", "drop", "cancel", "trim", "move", "bury"};
+    static const char *const names[] = {"accept", "claim",  "start", "extend", "release", "sent", "fail",
+                                        "reap",   "replay", "drop",  "cancel", "trim",    "move", "bury"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *sha = NULL;
         const char *text = ledger_script(names[i], &sha);
@@ -304,7 +336,8 @@ Test(ledger_accept, a_full_or_read_only_redis_refuses_for_now)
     world_ask("CONFIG SET maxmemory 1");
     world_accept(world_ledger(), (struct order){.eid = E1, .capacity = 1});
     cr_assert_eq(world_err.kind, ERR_TRANSIENT, "%s", world_err.text);
-    cr_assert(strstr(world_err.text, "accept: ") == world_err.text && strstr(world_err.text, "OOM") != NULL, "%s", world_err.text);
+    cr_assert(strstr(world_err.text, "accept: ") == world_err.text && strstr(world_err.text, "OOM") != NULL,
+              "%s", world_err.text);
     cr_assert_eq(world_number("DBSIZE"), 0, "the refusal comes before any write");
     world_ask("CONFIG SET maxmemory 0");
     world_ask("REPLICAOF 127.0.0.1 1");
@@ -316,7 +349,8 @@ Test(ledger_accept, a_full_or_read_only_redis_refuses_for_now)
     cr_assert_eq(accept_order((struct order){.eid = E1, .capacity = 1}).verdict, ACCEPT_NEW);
 }
 
-static void on_lost_accept(void *arg, const struct accept_result *results, size_t count, unsigned limiter_errors, const struct err *err)
+static void on_lost_accept(void *arg, const struct accept_result *results, size_t count,
+                           unsigned limiter_errors, const struct err *err)
 {
     (void)results, (void)count, (void)limiter_errors;
     *(enum err_kind *)arg = err != NULL ? err->kind : ERR_NONE;
@@ -326,13 +360,15 @@ Test(ledger_accept, a_lost_connection_answers_that_it_may_have_happened_and_a_re
 {
     struct accept_lane lane = {.name = "mail", .capacity = 5};
     struct accept_notification notification = {.name = "note"};
-    struct accept_event event = {.eid = E1, .content = "c0", .payload = "1 note s 1 0 0\n", .payload_len = 15, .target_count = 1};
+    struct accept_event event = {
+        .eid = E1, .content = "c0", .payload = "1 note s 1 0 0\n", .payload_len = 15, .target_count = 1};
     event.targets[0] = (struct accept_target){.scope = "00000000000000aa", .max_age_ms = 1000};
     struct accept_call call = {&lane, 1, &notification, 1, &event, 1};
     enum err_kind kind = ERR_NONE;
     struct err err;
     world_cut();
-    cr_assert(ledger_accept(world_ledger(), &call, on_lost_accept, &kind, &err), "the loop has not noticed yet");
+    cr_assert(ledger_accept(world_ledger(), &call, on_lost_accept, &kind, &err),
+              "the loop has not noticed yet");
     cr_assert_eq(ledger_pending(world_ledger()), 1);
     cr_assert(world_await());
     cr_assert_eq(kind, ERR_TRANSIENT);
@@ -342,6 +378,11 @@ Test(ledger_accept, a_lost_connection_answers_that_it_may_have_happened_and_a_re
     cr_assert_eq(kind, ERR_NONE, "not sent: no callback");
     world_reconnect();
     cr_assert_eq(accept_order((struct order){.eid = E1, .capacity = 1}).target_count, 1);
+}
+
+static int64_t used_memory(void)
+{
+    return strtoll(strstr(world_text("INFO memory"), "used_memory:") + 12, NULL, 10);
 }
 
 Test(ledger_accept, an_event_costs_what_was_reckoned)
@@ -356,7 +397,7 @@ Test(ledger_accept, an_event_costs_what_was_reckoned)
     struct buffer payload;
     buffer_init(&payload, 4096);
     world_payload(&(struct order){.eid = E1, .event_bytes = 200}, &payload);
-    int64_t empty = world_number("DBSIZE") * 0 + strtoll(strstr(world_text("INFO memory"), "used_memory:") + 12, NULL, 10);
+    int64_t empty = used_memory();
     for (unsigned from = 0; from < COUNT; from += BATCH) {
         for (unsigned i = 0; i < BATCH; i++) {
             snprintf(eids[i], sizeof eids[i], "%024x", from + i);
@@ -365,11 +406,13 @@ Test(ledger_accept, an_event_costs_what_was_reckoned)
                                               .payload = payload.data,
                                               .payload_len = payload.len,
                                               .target_count = 1};
-            events[i].targets[0] = (struct accept_target){.scope = "00000000000000aa", .max_age_ms = WORLD_MAX_AGE_MS};
+            events[i].targets[0] =
+                (struct accept_target){.scope = "00000000000000aa", .max_age_ms = WORLD_MAX_AGE_MS};
         }
-        world_accept_call(world_ledger(), &(struct accept_call){&lane, 1, &notification, 1, events, BATCH}, results);
+        world_accept_call(world_ledger(), &(struct accept_call){&lane, 1, &notification, 1, events, BATCH},
+                          results);
     }
-    int64_t pending = strtoll(strstr(world_text("INFO memory"), "used_memory:") + 12, NULL, 10) - empty;
+    int64_t pending = used_memory() - empty;
     world_advance_ms(500);
     for (unsigned from = 0; from < COUNT; from += BATCH) {
         for (unsigned i = 0; i < BATCH; i++) {
@@ -378,7 +421,7 @@ Test(ledger_accept, an_event_costs_what_was_reckoned)
         }
         cr_assert(world_settle_many(ledger_sent, items, BATCH, NULL));
     }
-    int64_t retained = strtoll(strstr(world_text("INFO memory"), "used_memory:") + 12, NULL, 10) - empty;
+    int64_t retained = used_memory() - empty;
     fprintf(stderr, "bytes: %lld per pending event besides its payload of %zu, %lld per retained one\n",
             (long long)(pending / COUNT - (int64_t)payload.len), payload.len, (long long)(retained / COUNT));
     cr_expect_leq(pending / COUNT, 900 + (int64_t)payload.len);
@@ -413,11 +456,14 @@ Test(ledger_accept, a_record_is_read_or_refused)
         {"A 0 0 0 0 0 mail", false},
         {"Q 0 0 0 0 0 mail -", false},
         {"A x 0 0 0 0 mail -", false},
-        {"A 0 0 0 0 0 mail - and a lot more than a record could ever hold, so that it can't be one of ours, whatever it says at its start", false},
+        {"A 0 0 0 0 0 mail - and a lot more than a record could ever hold, so that it can't be one of ours, "
+         "whatever it says at its start",
+         false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct ledger_record record = {.state = '?'};
-        cr_assert_eq(ledger_read_record(rows[i].text, strlen(rows[i].text), &record), rows[i].is_read, "%s", rows[i].text);
+        cr_assert_eq(ledger_read_record(rows[i].text, strlen(rows[i].text), &record), rows[i].is_read, "%s",
+                     rows[i].text);
         cr_assert(rows[i].is_read || record.state == '?', "untouched on failure");
     }
 }

@@ -33,7 +33,8 @@ static void fill_both(unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         accept_order((struct order){.eid = eid_of('d', i), .capacity = 1, .targets = 1});
-        struct ledger_item item = {.eid = eid_of('d', i), .fence = 1, .attempts = 1, .text = "4xx", .delay_ms = 5000};
+        struct ledger_item item = {
+            .eid = eid_of('d', i), .fence = 1, .attempts = 1, .text = "4xx", .delay_ms = 5000};
         cr_assert_eq(world_settle(ledger_fail, item), 1);
     }
     for (unsigned i = 0; i < count; i++)
@@ -78,7 +79,10 @@ Test(ledger_claim, what_is_due_is_handed_out_with_a_lease_and_a_new_fence)
 Test(ledger_claim, a_retry_comes_with_its_attempts_crashes_and_fence)
 {
     accept_order((struct order){.eid = E1, .capacity = 1});
-    cr_assert_eq(world_settle(ledger_fail, (struct ledger_item){.eid = E1, .fence = 1, .attempts = 3, .text = "4xx", .delay_ms = 100}), 1);
+    cr_assert_eq(world_settle(ledger_fail,
+                              (struct ledger_item){
+                                  .eid = E1, .fence = 1, .attempts = 3, .text = "4xx", .delay_ms = 100}),
+                 1);
     struct claimed *claimed = claim((struct claim_call){0});
     cr_assert_eq(claimed->result.claimed_count, 0, "not due");
     cr_assert_eq(claimed->result.next_due_ms, world_now_ms() + 100);
@@ -112,7 +116,8 @@ Test(ledger_claim, it_stops_after_its_share_of_bytes)
 {
     for (unsigned i = 0; i < 5; i++)
         accept_order((struct order){.eid = eid_of('a', i), .event_bytes = 1000});
-    cr_assert_eq(claim((struct claim_call){.max_bytes = 2500})->result.claimed_count, 3, "the one that passes the bound is taken");
+    cr_assert_eq(claim((struct claim_call){.max_bytes = 2500})->result.claimed_count, 3,
+                 "the one that passes the bound is taken");
     cr_assert_eq(claim((struct claim_call){.max_bytes = 1})->result.claimed_count, 1, "one always goes");
     cr_assert_eq(world_number("ZCARD herald:{0}:due:mail"), 1);
 }
@@ -226,7 +231,8 @@ Test(ledger_claim, a_missing_or_foreign_payload_is_dead_and_said)
 
 Test(ledger_claim, a_payload_that_nobody_can_read_is_dead_at_once)
 {
-    accept_order((struct order){.eid = E1, .payload = "1 note s 1 0 0\n00000000000000aa {damaged\n{\"id\":\"x\"}\n{}"});
+    accept_order((struct order){.eid = E1,
+                                .payload = "1 note s 1 0 0\n00000000000000aa {damaged\n{\"id\":\"x\"}\n{}"});
     accept_order((struct order){.eid = E2});
     struct claimed *claimed = claim((struct claim_call){0});
     cr_assert_eq(claimed->result.claimed_count, 1);

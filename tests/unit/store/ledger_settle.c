@@ -16,7 +16,8 @@ static void accept_order(struct order order)
 
 static struct ledger_item item_of(const char *eid, unsigned ordinal, uint64_t fence)
 {
-    return (struct ledger_item){.eid = eid, .ordinal = ordinal, .fence = fence, .attempts = 1, .text = "250 ok"};
+    return (struct ledger_item){
+        .eid = eid, .ordinal = ordinal, .fence = fence, .attempts = 1, .text = "250 ok"};
 }
 
 static int sent(const char *eid, unsigned ordinal, uint64_t fence)
@@ -64,7 +65,8 @@ Test(ledger_settle, sent_ends_a_delivery_and_with_the_last_one_the_payload_goes)
 Test(ledger_settle, both_deliveries_of_an_event_may_be_sent_in_one_call)
 {
     accept_order((struct order){.eid = E1, .capacity = 3, .targets = 3});
-    struct ledger_item items[4] = {item_of(E1, 0, 1), item_of(E1, 1, 1), item_of(E1, 1, 1), item_of(E1, 2, 1)};
+    struct ledger_item items[4] = {item_of(E1, 0, 1), item_of(E1, 1, 1), item_of(E1, 1, 1),
+                                   item_of(E1, 2, 1)};
     int answers[4];
     cr_assert(world_settle_many(ledger_sent, items, 4, answers));
     cr_assert_eq(answers[0], 1);
@@ -95,7 +97,8 @@ Test(ledger_settle, sent_is_believed_from_every_state_and_any_fence)
         cr_assert_eq(world_record(eid, 0).state, 'S');
         cr_assert_not(has_payload(eid));
         cr_assert(world_history_has(eid, "0 sent 250 ok"));
-        cr_assert_eq(world_number("PTTL herald:{0}:e:%s", eid), states[i] == 'R' ? WORLD_RETAIN_MS - 10 : WORLD_RETAIN_MS);
+        cr_assert_eq(world_number("PTTL herald:{0}:e:%s", eid),
+                     states[i] == 'R' ? WORLD_RETAIN_MS - 10 : WORLD_RETAIN_MS);
         cr_assert_eq(sent(eid, 0, 77), 2, "the answer was lost, so it is said again");
     }
 }
@@ -226,7 +229,8 @@ Test(ledger_settle, a_stale_fence_changes_nothing)
     snprintf(before, sizeof before, "%s", world_text("HGET herald:{0}:e:" E1 " 0"));
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
         for (uint64_t fence = 0; fence < 6; fence++)
-            cr_assert(fence == 3 || world_settle(calls[i], item_of(E1, 0, fence)) == 0, "call %zu, fence %d", i, (int)fence);
+            cr_assert(fence == 3 || world_settle(calls[i], item_of(E1, 0, fence)) == 0, "call %zu, fence %d",
+                      i, (int)fence);
         cr_assert_eq(world_settle(calls[i], item_of(E2, 0, 1)), 0, "unknown");
         cr_assert_str_eq(world_text("HGET herald:{0}:e:" E1 " 0"), before);
     }
@@ -264,7 +268,8 @@ Test(ledger_settle, outcomes_are_taken_by_a_redis_that_is_full)
     cr_assert_eq(sent(E2, 0, 1), 1, "as EVAL too: %s", world_err.text);
     cr_assert_eq(world_settle(ledger_replay, (struct ledger_item){.eid = E1, .ordinal = 3}), -1);
     cr_assert_eq(world_err.kind, ERR_TRANSIENT, "%s", world_err.text);
-    cr_assert_eq(world_settle(ledger_cancel, (struct ledger_item){.eid = E1, .ordinal = 1}), 1, "%s", world_err.text);
+    cr_assert_eq(world_settle(ledger_cancel, (struct ledger_item){.eid = E1, .ordinal = 1}), 1, "%s",
+                 world_err.text);
     cr_assert_eq(world_drop(E1, 3), 1, "%s", world_err.text);
     world_ask("CONFIG SET maxmemory 0");
 }
@@ -288,7 +293,8 @@ Test(ledger_settle, the_most_items_of_one_call)
 Test(ledger_settle, absurd_numbers_stay_packed)
 {
     accept_order((struct order){.eid = E1, .lane = "a-lane-of-20-chars-x", .capacity = 1, .hold = true});
-    world_ask("HSET herald:{0}:e:" E1 " 0 %s", "L 99999998 998 5000 60000 2 a-lane-of-20-chars-x " WORLD_OWNER);
+    world_ask("HSET herald:{0}:e:" E1 " 0 %s",
+              "L 99999998 998 5000 60000 2 a-lane-of-20-chars-x " WORLD_OWNER);
     struct ledger_item item = item_of(E1, 0, 99999998);
     item.attempts = 4000000000u;
     item.delay_ms = 366 * DAY_MS;
