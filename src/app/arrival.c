@@ -182,8 +182,7 @@ void arrival_plan(struct arrival *arrival, const struct config *config)
 void arrival_done(struct arrival *arrival)
 {
     free(arrival->opened);
-    if (!arrival->is_rejected)
-        event_done(&arrival->event);
+    event_done(&arrival->event);
     recipient_done(&arrival->recipient);
     buffer_done(&arrival->payload);
 }

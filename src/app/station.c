@@ -10,6 +10,8 @@
 #include "dispatch_private.h"
 #include "herald/clock.h"
 
+#define MAX_CLAIMS                                                                                           \
+    4 /* of one lane under way: behind a flood of accepts an answer takes a while, and 64 are soon sent */
 #define CLAIM_BATCH 16 /* a lane without a limit claims when so many fit, not for each one that ends */
 
 static void on_timer(uv_timer_t *timer)
@@ -58,7 +60,7 @@ void station_wind_down(struct station *station)
 
 bool station_is_wound_down(const struct station *station)
 {
-    return station->held == 0 && !station->is_claiming && lane_is_stopped(station->lane);
+    return station->held == 0 && station->claims == 0 && lane_is_stopped(station->lane);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -155,11 +157,21 @@ static void log_notices(struct station *station, const struct claim_result *resu
     counters->limiter_errors += result->limiter_errors;
 }
 
+struct claim {
+    struct station *station;
+    unsigned places;
+    int64_t asked_mono_ms; /* its leases count from here */
+};
+
 static void on_claimed(void *arg, const struct claim_result *result, const struct err *err)
 {
-    struct station *station = arg;
+    struct claim *claim = arg;
+    struct station *station = claim->station;
     struct dispatch *dispatch = station->dispatch;
-    station->is_claiming = false;
+    int64_t asked_mono_ms = claim->asked_mono_ms;
+    station->claims--;
+    station->reserved -= claim->places;
+    free(claim);
     if (err != NULL) {
         /* The tick tries again; a lease that was taken without our knowing comes back by its end. */
         station->may_be_due = true;
@@ -169,7 +181,7 @@ static void on_claimed(void *arg, const struct claim_result *result, const struc
     struct delivery *delivery = result->claimed;
     while (delivery != NULL) {
         struct delivery *next = delivery->next;
-        dispatch_hold(dispatch, delivery, station->claim_asked_mono_ms);
+        dispatch_hold(dispatch, delivery, asked_mono_ms);
         station_push(station, delivery);
         delivery = next;
     }
@@ -192,21 +204,9 @@ static size_t collect_rates(const struct config *config, struct accept_notificat
     return count;
 }
 
-void station_pump(struct station *station)
+/* Asks for as many as fit, at most `room`. False if nothing was asked. */
+static bool claim_some(struct station *station, unsigned room)
 {
-    struct dispatch *dispatch = station->dispatch;
-    if (!station->may_be_due || station->is_claiming)
-        return;
-    unsigned room = station_room(station);
-    if (room == 0) {
-        if (station->breaker.state == BREAKER_OPEN)
-            wake_in(station, station->breaker.until_mono_ms - clock_mono_ms());
-        return;
-    }
-    size_t slots = lane_slots(station->lane);
-    if (station->provider->rate.count == 0 && station->held > 0 &&
-        room < (slots < CLAIM_BATCH ? slots : CLAIM_BATCH))
-        return;
     struct accept_notification notifications[CONFIG_MAX_SECTIONS];
     const struct claim_call call = {
         .lane = station->provider->name,
@@ -220,8 +220,35 @@ void station_pump(struct station *station)
         .notification_count = collect_rates(station->config, notifications),
     };
     struct err err;
-    station->claim_asked_mono_ms = clock_mono_ms();
-    station->is_claiming = ledger_claim(dispatch->options.ledger, &call, on_claimed, station, &err);
+    struct claim *claim = malloc(sizeof *claim);
+    if (claim == NULL)
+        return false;
+    *claim = (struct claim){.station = station, .places = call.max, .asked_mono_ms = clock_mono_ms()};
+    if (!ledger_claim(station->dispatch->options.ledger, &call, on_claimed, claim, &err)) {
+        free(claim);
+        return false;
+    }
+    station->claims++;
+    station->reserved += claim->places;
+    return true;
+}
+
+void station_pump(struct station *station)
+{
+    bool is_limited = station->provider->rate.count > 0;
+    size_t slots = lane_slots(station->lane);
+    size_t batch = slots < CLAIM_BATCH ? slots : CLAIM_BATCH;
+    /* Behind a limit one claim at a time: what it says about the wait is about all of them. And a probe goes
+     * alone. */
+    bool is_single = is_limited || station->breaker.state != BREAKER_CLOSED;
+    while (station->may_be_due && station->claims < (is_single ? 1 : MAX_CLAIMS)) {
+        unsigned room = station_room(station);
+        if (room == 0 && station->breaker.state == BREAKER_OPEN)
+            wake_in(station, station->breaker.until_mono_ms - clock_mono_ms());
+        bool is_idle = station->held + station->reserved == 0;
+        if (room == 0 || (!is_limited && !is_idle && room < batch) || !claim_some(station, room))
+            return;
+    }
 }
 
 void station_wake(struct station *station)

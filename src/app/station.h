@@ -27,14 +27,13 @@ struct station {
     uv_timer_t timer; /* the next moment at which a claim may get something */
     size_t held;      /* in the lane, or waiting for `start`'s answer */
     size_t held_bytes;
-    size_t reserved;                           /* promised to accepts under way */
+    size_t reserved;                           /* promised to accepts and claims under way */
     uint64_t refused[STATION_POLICY_REFUSALS]; /* hashes of the recipients that were refused with 5.7.x since
                                                   the last success */
     unsigned refused_count;
-    bool may_be_due; /* something waits in Redis, as far as we know */
-    bool is_claiming;
-    int64_t claim_asked_mono_ms; /* when the claim under way was sent: its leases count from there */
-    bool is_winding_down;        /* its provider is gone or replaced, or we drain */
+    bool may_be_due;      /* something waits in Redis, as far as we know */
+    unsigned claims;      /* under way; each has its places in `reserved` */
+    bool is_winding_down; /* its provider is gone or replaced, or we drain */
 };
 
 /* How many more it may lease now: 0 while the breaker is open; with a rate, no more than are idle, so that

@@ -89,7 +89,7 @@ void clock_rfc5322(int64_t wall_ms, char ret[CLOCK_RFC5322_BYTES])
     ret = put_number(ret, tm.tm_min, 2, ':');
     ret = put_number(ret, tm.tm_sec, 2, ' ');
     *ret++ = '+';
-    ret = put_number(ret, 0, 4, '\0');
+    put_number(ret, 0, 4, '\0');
 }
 
 /* What is left to read of a text. */

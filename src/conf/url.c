@@ -59,7 +59,7 @@ bool url_split(const char *text, struct url *ret)
         url.user_len = (size_t)(at - host);
         host = at + 1;
     }
-    const char *host_end = end;
+    const char *host_end;
     if (*host == '[') {
         host++;
         host_end = memchr(host, ']', (size_t)(end - host));

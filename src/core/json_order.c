@@ -5,6 +5,7 @@
  * needs no second one. Any thread. */
 #include "json_order.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,6 +70,7 @@ static void collect(const char *text, const struct json_token *tokens, uint32_t 
         member->name = text + token->start;
         member->name_len = token->end - token->start;
         if (token->has_escapes) {
+            assert(arena != NULL); /* escaped_bytes counted this name */
             member->name = arena;
             member->name_len = (uint32_t)json_string_copy(&json, token, arena);
             arena += member->name_len;

@@ -334,7 +334,7 @@ static struct delivery *read_lines(const struct parts *parts, struct err *err)
 bool delivery_from_payload(const char *payload, size_t len, const char *eid, unsigned ordinal,
                            struct delivery **ret, struct err *err)
 {
-    struct parts parts;
+    struct parts parts = {0};
 
     if (strspn(eid, "0123456789abcdef") != EVENT_EID_CHARS || eid[EVENT_EID_CHARS] != '\0')
         return err_set(err, ERR_INPUT, "payload: expected an eid of %d hexadecimal digits", EVENT_EID_CHARS);

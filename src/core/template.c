@@ -5,6 +5,7 @@
  */
 #include "template_tree.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,6 +157,7 @@ static bool add_node(struct compiler *c, const struct node *node)
         template->nodes = nodes;
         c->node_cap = cap;
     }
+    assert(template->nodes != NULL);
     template->nodes[template->node_count++] = *node;
     return true;
 }

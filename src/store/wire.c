@@ -12,6 +12,7 @@
 #include "herald/link.h"
 
 #define MAX_IDLE_OUTPUT (1024 * 1024) /* output memory kept after a burst */
+#define SEND_SOON 16384               /* bytes that are not worth keeping until the end of the turn */
 
 struct wire {
     uv_poll_t poll;
@@ -174,7 +175,14 @@ bool wire_write(struct wire *wire, const char *bytes, size_t len, struct err *er
         wire->output.failed = false; /* nothing was appended: the bytes before are whole */
         return err_set(err, ERR_NOMEM, "no memory for a command to Redis");
     }
-    if (!wire->is_blocked)
+    if (wire->is_blocked)
+        return true;
+    if (unsent(wire) < SEND_SOON) {
         uv_prepare_start(&wire->prepare, on_prepare);
+        return true;
+    }
+    /* Redis may as well begin with it. An error is left to poll, as in on_prepare. */
+    (void)flush(wire);
+    update_poll(wire);
     return true;
 }

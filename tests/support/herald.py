@@ -139,6 +139,7 @@ class Heraldd:
             pass_fds = [self._high_copy(descriptor) for descriptor in pass_fds]
             moves = " ".join(f"{3 + index}<&{descriptor}" for index, descriptor in enumerate(pass_fds))
             argv = ["bash", "-c", f'LISTEN_PID=$$ exec "$@" {moves}', "heraldd", *argv]
+        self.started_at = time.monotonic()
         self.process = Process(self.name, argv, self.log_path, env=environment, cwd=self.folder, pass_fds=pass_fds)
         for descriptor in pass_fds:
             os.close(descriptor)

@@ -6,7 +6,7 @@ usage: http_script.py [OPTION ...]
   --requests FILE    one JSON line per request that was read whole: {at, connection, version, method, path, headers, body}
   --port N           default 0: any free one. The port is the first line on standard output
   --cert FILE --key FILE   TLS; else cleartext HTTP/1.1
-  --http2            offers h2 by ALPN, and nothing else
+  --http2            offers h2 by ALPN, and http/1.1 to who wants that
 
 An answer is a status (503) or {"status": 503, "headers": {"Retry-After": "7"}, "body": "text", "body_bytes": 100000, "delay": seconds,
 "drop": true, "cut": true, "refuse": true, "reset": 2, "goaway": true}:
@@ -128,7 +128,7 @@ class Server:
         if options.cert:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.tls.load_cert_chain(options.cert, options.key)
-            self.tls.set_alpn_protocols(["h2"] if options.http2 else ["http/1.1"])
+            self.tls.set_alpn_protocols(["h2", "http/1.1"] if options.http2 else ["http/1.1"])
         self.listener = socket.create_server(("127.0.0.1", options.port), backlog=128)
 
     def next(self):
@@ -147,7 +147,8 @@ class Server:
         try:
             if self.tls:
                 sock = self.tls.wrap_socket(sock, server_side=True)
-            (Http2 if self.is_http2 else Http1)(self, sock, number).run()
+            is_http2 = self.is_http2 and sock.selected_alpn_protocol() == "h2"
+            (Http2 if is_http2 else Http1)(self, sock, number).run()
         except (Closed, OSError, ValueError):
             pass
         finally:

@@ -512,6 +512,18 @@ Test(http, a_server_that_knows_only_http1_gets_one_request_per_connection)
     cr_expect_not(requests_have("\"connection\": 3"));
 }
 
+Test(http, a_slow_http1_server_is_not_given_more_than_it_can_answer_in_time)
+{
+    /* Six answers of 0.3 s on one connection take longer than one request may: none may wait inside libcurl.
+     */
+    serve_tls(
+        "[" /* one each */
+        "{\"delay\":0.3},{\"delay\":0.3},{\"delay\":0.3},{\"delay\":0.3},{\"delay\":0.3},{\"delay\":0.3}]",
+        NULL);
+    connect_to("https", "localhost", "connections = 1\nstreams = 50\nca_file = cert.pem\ntimeout = 1s");
+    exchange(6);
+}
+
 Test(http, cleartext_has_one_transfer_per_connection)
 {
     serve("[]");

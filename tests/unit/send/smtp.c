@@ -2,10 +2,13 @@
  * for many mails. */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "expect.h"
 #include "herald/clock.h"
@@ -47,7 +50,7 @@ static void connect_to(const char *scheme, const char *host, const char *more)
 {
     char text[1024];
     snprintf(text, sizeof(text), FROM "url = %s://%s:%d\nconnections = 1\n%s\n%s", scheme, host, server.port,
-             strstr(more, "timeout") != NULL ? "" : "timeout = 5s", more);
+             strncmp(more, "timeout", 7) == 0 ? "" : "timeout = 5s", more);
     lane_world_configure(&world, CHANNEL_EMAIL, NULL, text);
     lane_world_start(&world);
 }
@@ -334,6 +337,36 @@ Test(smtp, nobody_there_is_a_connect_failure)
     cr_expect_eq(attempt.transport, TRANSPORT_CONNECT);
     cr_expect_eq(attempt.stage, STAGE_NONE);
     EXPECT_CLASS(attempt, OUTCOME_DESTINATION);
+}
+
+/* A port whose SYNs get no answer: somebody listens, and has more waiting than it wants. */
+static int fill_a_listener(int ret_fds[4])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof(address);
+
+    ret_fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(bind(ret_fds[0], (struct sockaddr *)&address, len), 0);
+    cr_assert_eq(listen(ret_fds[0], 0), 0);
+    cr_assert_eq(getsockname(ret_fds[0], (struct sockaddr *)&address, &len), 0);
+    for (int i = 1; i < 4; i++) {
+        ret_fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)connect(ret_fds[i], (struct sockaddr *)&address, len);
+    }
+    return ntohs(address.sin_port);
+}
+
+Test(smtp, a_connect_timeout_is_a_connect_failure)
+{
+    int fds[4];
+
+    server.port = fill_a_listener(fds);
+    connect_to("smtp", "127.0.0.1", "connect_timeout = 300ms");
+    struct attempt attempt = send_to("ann@shop.example");
+    cr_expect_eq(attempt.transport, TRANSPORT_CONNECT, "%d %s", attempt.transport, attempt.reply);
+    EXPECT_CLASS(attempt, OUTCOME_DESTINATION);
+    for (int i = 0; i < 4; i++)
+        close(fds[i]);
 }
 
 Test(smtp, a_name_that_does_not_exist_is_a_resolve_failure)

@@ -50,6 +50,7 @@ struct world {
     char *before_retry;             /* copy of the last message at its first sight, owned */
     bool is_same_again;
     size_t per_channel[2];
+    unsigned last_subscription; /* `subscribed` at the last message: offsets grow within one */
     void (*when_subscribed)(struct world *world);
     void (*when_lost)(struct world *world);
 };
@@ -102,6 +103,9 @@ static void note(struct world *world, const struct subscriber_message *message)
 
     memcpy(copy, message->bytes, message->len);
     copy[message->len] = '\0';
+    if (world->last_subscription == world->subscribed && message->offset <= world->last.offset)
+        world->is_out_of_order = true;
+    world->last_subscription = world->subscribed;
     free((char *)(uintptr_t)world->last.bytes);
     world->last = *message;
     world->last.bytes = copy;
@@ -538,6 +542,27 @@ Test(subscriber, nothing_leaves_the_socket_before_it_is_consumed)
     }
 }
 
+Test(subscriber, an_event_of_any_size_waits_in_a_tcp_socket_until_it_is_consumed)
+{
+    static const size_t sizes[] = {127 * KIB, 129 * KIB, 220 * KIB, EVENT_MAX_BYTES};
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct world world;
+        char *payload = make_payload(sizes[i]);
+
+        begin_subscribed(&world, 0, NULL); /* each on a new connection, whose window is small yet */
+        world.answer = HOLD;
+        cr_assert_eq(redis_server_publish(world.server, "orders", payload, sizes[i]), 1);
+        AWAIT(&world, is_held);
+        cr_expect_eq(waiting_bytes(&world), strlen("*3\r\n$7\r\nmessage\r\n$6\r\norders\r\n$130048\r\n") + sizes[i] + 2,
+                     "%zu bytes", sizes[i]);
+        release(&world);
+        cr_expect_eq(waiting_bytes(&world), 0);
+        end(&world);
+        free(payload);
+    }
+}
+
 Test(subscriber, a_batch_that_is_not_safe_is_handed_up_again_byte_for_byte)
 {
     static const size_t sizes[] = {18, 100 * KIB, 250 * KIB, 1000 * KIB};
@@ -625,7 +650,9 @@ Test(subscriber, a_reset_hands_up_what_waits_then_subscribes_anew)
         world.wanted = 1500 * strlen("*3\r\n$7\r\nmessage\r\n$6\r\norders\r\n$1\r\n2\r\n");
         AWAIT(&world, has_waiting);
         subscriber_reset(world.subscriber, "the canary was not seen");
+        (void)loop_until(&world.loop, is_never, NULL, 50);
         cr_assert_eq(world.lost, 0, "a batch is out");
+        cr_assert_eq(world.batches, 1);
         while (world.lost == 0) {
             if (world.is_held)
                 release(&world);
