@@ -16,7 +16,7 @@
 #include "herald/delivery.h"
 #include "herald/err.h"
 
-#define LANE_QUEUE_PER_CONNECTION 4    /* leased deliveries per connection: hides the claim's round trip */
+#define LANE_QUEUE_PER_CONNECTION 4    /* leased deliveries per slot (connection or stream): hides the claim's round trip */
 #define LANE_MAX_QUEUE 1024            /* leased deliveries of one lane, whatever its connections */
 #define LANE_MAX_BYTES (16 * 1024 * 1024) /* of payload */
 
@@ -44,7 +44,7 @@ bool lane_start(const struct lane_options *options, struct lane **ret, struct er
 size_t lane_capacity(const struct lane *lane);
 size_t lane_slots(const struct lane *lane);
 
-/* Takes the delivery. The caller has counted it against lane_capacity, so there is always room. Loop thread. */
+/* Takes the delivery. The caller has counted it against lane_capacity, so there is always room. Loop thread; not after lane_stop. */
 void lane_push(struct lane *lane, struct delivery *delivery);
 
 /* Hands back everything that no thread has begun, with attempt.abort = ABORT_STOPPED. What runs goes on. Loop thread. */
@@ -63,8 +63,9 @@ int64_t lane_oldest_progress_ms(const struct lane *lane);
 /* Whether a provider could be used at all (URL scheme, directory, behaviour …): called by `heraldd --check` and at reload. Blocks on files. */
 bool lane_check(const struct config_provider *provider, struct err *err) MUST_CHECK;
 
-/* Renders what the lane would send, for the lane's thread and for `heraldctl render`.
- * Email: the RFC 5322 message. Push, webhook: the JSON body. ERR_CONFIG: notification or template missing; ERR_PERMANENT: this data can't be rendered. */
+/* Renders what the lane would send, for the lane's thread and for `heraldctl render`; appended. Templates see the event's members, and
+ * `recipient` {name, email, locale}, `delivery` {key, id, notification, source, channel} and, for push, `device`, which win over the event's.
+ * Email: the RFC 5322 message. Push, webhook: the JSON body. ERR_CONFIG: notification or template missing; ERR_PERMANENT, ERR_INPUT: this data can't be rendered. */
 bool render_delivery(const struct delivery *delivery, struct buffer *ret, struct err *err) MUST_CHECK;
 
 #endif

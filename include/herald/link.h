@@ -53,7 +53,7 @@ bool link_is_ready(const struct link *link);
  * borrowed for the call. Any link_* function may be called from inside. */
 typedef void link_reply_fn(void *arg, const struct redisReply *reply);
 
-/* Queues a command; commands of one loop turn leave in one write. False (ERR_TRANSIENT) when the link is not ready or its
+/* Queues a command; those of one loop turn leave together, large ones at once. False (ERR_TRANSIENT) when the link is not ready or its
  * bounds are reached: nothing was queued and the callback will not be called. No offline queue. */
 bool link_command(struct link *link, int argc, const char *const *argv, const size_t *argv_len, link_reply_fn *on_reply,
                   void *arg, struct err *err) MUST_CHECK;

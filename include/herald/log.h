@@ -106,7 +106,7 @@ struct log_options {
  * before other threads. */
 bool log_start(const struct log_options *options, struct err *err) MUST_CHECK;
 void log_set_level(enum log_level level); /* any thread */
-/* Waits at most `timeout_ms` for the ring to empty, then (200 ms at most) for the writer thread to end. A
+/* Waits at most `timeout_ms` for the ring to empty, then (a second at most) for the writer thread to end. A
  * thread that is in a write or a journal call which does not return is left behind; log_start must not be
  * called again then. */
 void log_stop(int timeout_ms);

@@ -23,7 +23,7 @@
 #include "log_sink.h"
 
 #define DIRECT_WAIT_MS 1000  /* without a thread: a slow terminal is worth a second, a stopped one is not */
-#define STOP_GRACE_MS 200    /* for a writer that only has to notice */
+#define STOP_GRACE_MS 1000   /* for a writer that only has to notice, on a machine that starves it */
 #define REPORT_EVERY_MS 1000 /* "log.dropped" counts for so long when the ring never empties */
 
 static struct {

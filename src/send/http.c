@@ -47,8 +47,7 @@ static void shape(const struct config_provider *provider, size_t *ret_threads, s
     *ret_transfers = (size_t)provider->connections * (is_cleartext ? 1 : provider->streams);
 }
 
-/* ---- making and ending
- * ------------------------------------------------------------------------------------------ */
+/* ---- making and ending -------------------------------------------------------------------------------- */
 
 static CURLM *make_multi(const struct http *http)
 {
@@ -111,8 +110,7 @@ static bool open_worker(struct worker *worker, void **ret, struct err *err)
     return true;
 }
 
-/* ---- one request
- * ------------------------------------------------------------------------------------------------ */
+/* ---- one request -------------------------------------------------------------------------------------- */
 
 static void release(struct http *http, struct request *request)
 {

@@ -36,8 +36,7 @@ struct lane {
     struct thread threads[]; /* never move: each thread holds a pointer to its own */
 };
 
-/* ---- the threads
- * ------------------------------------------------------------------------------------------------ */
+/* ---- the threads -------------------------------------------------------------------------------------- */
 
 void worker_is_alive(struct worker *worker)
 {
@@ -218,8 +217,7 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* ---- the loop thread
- * -------------------------------------------------------------------------------------------- */
+/* ---- the loop thread ---------------------------------------------------------------------------------- */
 
 static void share_out(struct lane *lane, size_t threads)
 {

@@ -73,8 +73,7 @@ static void close_worker(void *state)
     free(maildir);
 }
 
-/* ---- the directory
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the directory ------------------------------------------------------------------------------------ */
 
 static bool fail(struct err *err, const char *what)
 {
@@ -211,8 +210,7 @@ static bool flush_folder(int directory, const char *folder)
     return is_flushed;
 }
 
-/* ---- one mail
- * --------------------------------------------------------------------------------------------------- */
+/* ---- one mail ----------------------------------------------------------------------------------------- */
 
 /* The rename is the commit point. False with an empty *err: the delivery may no longer be sent. */
 static bool commit(struct maildir *maildir, int directory, struct delivery *delivery, const char *tmp,

@@ -18,8 +18,7 @@
 #include "herald/message.h"
 #include "herald/template.h"
 
-/* ---- data
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- data --------------------------------------------------------------------------------------------- */
 
 struct reader {
     const struct json *json;
@@ -208,8 +207,7 @@ static bool make_data(const struct delivery *delivery, struct json_object **ret,
     return true;
 }
 
-/* ---- mail
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- mail --------------------------------------------------------------------------------------------- */
 
 struct mail {
     struct buffer subject, text, html;
@@ -306,8 +304,7 @@ static bool render_mail(const struct delivery *delivery, const struct config_not
     return is_done;
 }
 
-/* ---- all
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- all ---------------------------------------------------------------------------------------------- */
 
 static bool render_channel(const struct delivery *delivery, const struct config_notification *notification,
                            struct json_object *data, struct buffer *ret, struct err *err)

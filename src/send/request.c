@@ -17,8 +17,7 @@
 #define RETRY_AFTER_MIN_MS 1000
 #define RETRY_AFTER_MAX_MS 3600000
 
-/* ---- headers
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- headers ------------------------------------------------------------------------------------------ */
 
 static bool add_header(struct curl_slist **list, const char *text)
 {
@@ -45,8 +44,7 @@ bool request_headers(const struct config_provider *provider, struct curl_slist *
     return is_made;
 }
 
-/* ---- libcurl's callbacks
- * ---------------------------------------------------------------------------------------- */
+/* ---- libcurl's callbacks ------------------------------------------------------------------------------ */
 
 /* The first of an answer's bytes are the provider's words; a long answer is read and dropped, which harms
  * nobody. */
@@ -88,8 +86,7 @@ static int on_request(void *arg, char *remote_ip, char *local_ip, int remote_por
     return CURL_PREREQFUNC_OK;
 }
 
-/* ---- the handle
- * ------------------------------------------------------------------------------------------------- */
+/* ---- the handle --------------------------------------------------------------------------------------- */
 
 void request_init(struct request *request, struct worker *worker, struct curl_slist *headers,
                   struct request *all, size_t all_count)
@@ -168,8 +165,7 @@ bool request_prepare(struct request *request, struct delivery *delivery)
                CURLE_OK;
 }
 
-/* ---- the answer
- * ------------------------------------------------------------------------------------------------- */
+/* ---- the answer --------------------------------------------------------------------------------------- */
 
 /* libcurl repeats an unanswered request in two cases: its connection was in use before (and may have died at
  * any moment), or the server refused the stream. Where the connection was this request's own, the first is

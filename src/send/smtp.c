@@ -110,8 +110,7 @@ static void rest(void *state)
     drop_handle(state);
 }
 
-/* ---- libcurl's callbacks
- * ---------------------------------------------------------------------------------------- */
+/* ---- libcurl's callbacks ------------------------------------------------------------------------------ */
 
 static size_t on_reply_line(char *line, size_t size, size_t count, void *arg)
 {
@@ -160,8 +159,7 @@ static size_t drop_bytes(char *bytes, size_t size, size_t count, void *arg)
     return size * count;
 }
 
-/* ---- one mail
- * --------------------------------------------------------------------------------------------------- */
+/* ---- one mail ----------------------------------------------------------------------------------------- */
 
 static long whole_seconds(int64_t ms)
 {

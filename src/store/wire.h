@@ -26,7 +26,7 @@ void wire_close(struct wire *wire);
 int wire_fd(const struct wire *wire);
 void wire_want_read(struct wire *wire, bool is_wanted);
 
-/* Queues bytes for the end of this loop turn; false when LINK_MAX_OUTPUT bytes wait already or memory is short: then none were taken. */
+/* Queues bytes for the end of this loop turn (sooner if they are many); false when LINK_MAX_OUTPUT bytes wait already or memory is short: then none were taken. */
 bool wire_write(struct wire *wire, const char *bytes, size_t len, struct err *err) MUST_CHECK;
 
 #endif

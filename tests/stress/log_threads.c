@@ -4,6 +4,8 @@
  * A plain program, because Criterion does not start under ThreadSanitizer, which is what this is run with.
  */
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +14,8 @@
 #include "herald/log.h"
 
 #define THREADS 4
-#define LINES_EACH 20000  /* with THREADS of them several times what the ring and the pipe hold */
-#define READ_BYTES 8192   /* a step of the slow reader ... */
-#define READ_PAUSE_US 500 /* ... and its pause */
+#define LINES_EACH 20000 /* with THREADS of them several times what the ring and the pipe hold */
+#define READ_BYTES 8192  /* a step of the slow reader */
 #define LINE_BYTES 4096
 #define STOP_MS 60000 /* for a slow machine under a sanitizer; a second elsewhere */
 
@@ -27,6 +28,7 @@
     } while (0)
 
 static int ends[2];
+static atomic_bool all_sent;
 static int next_of[THREADS]; /* the reader's: the lines of one thread come in its order */
 static long written;
 static long reported; /* by log.dropped lines */
@@ -68,16 +70,25 @@ static void check_line(const char *line)
     written++;
 }
 
+/* A reader slower than the senders on any machine: it takes the next step only when something more was
+ * dropped. */
+static void wait_for_a_loss(uint64_t *seen)
+{
+    while (log_dropped() == *seen && !atomic_load(&all_sent))
+        sched_yield();
+    *seen = log_dropped();
+}
+
 /* Splits what comes into lines; the last one must have its newline too. */
 static void *drain(void *unused)
 {
     static char bytes[READ_BYTES + LINE_BYTES];
     size_t len = 0;
     ssize_t got;
+    uint64_t seen = 0;
 
     (void)unused;
-    while (log_dropped() == 0) /* until then a fast reader would leave nothing to drop */
-        usleep(READ_PAUSE_US);
+    wait_for_a_loss(&seen);
     while ((got = read(ends[0], bytes + len, READ_BYTES)) > 0) {
         char *line = bytes;
         char *newline;
@@ -91,7 +102,7 @@ static void *drain(void *unused)
         len -= (size_t)(line - bytes);
         CHECK(len < LINE_BYTES);
         memmove(bytes, line, len);
-        usleep(READ_PAUSE_US);
+        wait_for_a_loss(&seen);
     }
     CHECK(len == 0);
     return NULL;
@@ -114,6 +125,7 @@ int main(void)
     }
     for (int i = 0; i < THREADS; i++)
         CHECK(pthread_join(senders[i], NULL) == 0);
+    atomic_store(&all_sent, true);
     long dropped = (long)log_dropped();
     log_stop(STOP_MS);
     close(ends[1]);

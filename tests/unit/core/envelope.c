@@ -151,6 +151,21 @@ Test(envelope, signatures_that_are_none_open_nothing)
     }
 }
 
+Test(envelope, a_signature_of_another_version_opens_nothing)
+{
+    char signature[64];
+    struct buffer text;
+
+    sign(&keys[0], CONTENT, signature);
+    signature[1] = '2';
+    buffer_init(&text, 1 << 20);
+    buffer_printf(&text, "{\"id\":\"m-1\",\"time\":1767261600,\"body\":%s,\"signature\":\"%s\"}", BODY,
+                  signature);
+    cr_expect_not(open_text(text.data, 2));
+    cr_expect_str_eq(err.text, "envelope: signature: made with none of our keys");
+    buffer_done(&text);
+}
+
 Test(envelope, without_a_key_nothing_opens)
 {
     char signature[64];

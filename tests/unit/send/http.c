@@ -83,8 +83,7 @@ static bool requests_have(const char *text)
     return has;
 }
 
-/* ---- what arrives
- * ----------------------------------------------------------------------------------------------- */
+/* ---- what arrives ------------------------------------------------------------------------------------- */
 
 static void expect_arrived(const char *version)
 {
@@ -178,8 +177,7 @@ Test(http, a_large_body_arrives_whole)
     free(all);
 }
 
-/* ---- answers
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- answers ------------------------------------------------------------------------------------------ */
 
 static const struct status {
     int code;
@@ -271,8 +269,7 @@ Test(http, a_long_answer_is_dropped_and_harms_nothing)
     EXPECT_CLASS(send_to("tok"), OUTCOME_SENT);
 }
 
-/* ---- no answer
- * -------------------------------------------------------------------------------------------------- */
+/* ---- no answer ---------------------------------------------------------------------------------------- */
 
 Test(http, read_whole_and_closed_is_unknown_and_was_sent_once)
 {
@@ -357,8 +354,18 @@ Test(http, a_reset_stream_is_unknown_and_many_of_them_do_not_stop_the_lane)
     cr_expect(requests_have("\"connection\": 2")); /* after three in a row even the connections are new */
 }
 
-/* ---- the lane's own ends
- * ---------------------------------------------------------------------------------------- */
+Test(http, a_server_that_wants_http1_instead_is_not_sent_a_request_without_its_body)
+{
+    start_http2("[{\"reset\":13}]"); /* HTTP_1_1_REQUIRED: libcurl begins again by itself, with what it has
+                                        not read yet */
+    struct attempt attempt = send_to("tok");
+    cr_expect_eq(attempt.transport, TRANSPORT_BROKEN, "%d %s", attempt.transport, attempt.reply);
+    EXPECT_CLASS(attempt, OUTCOME_UNKNOWN);
+    cr_expect_lt(attempt.ended_mono_us - attempt.started_mono_us, 10000000);
+    cr_expect_eq(lane_world_count_lines(&world, "requests"), 1);
+}
+
+/* ---- the lane's own ends ------------------------------------------------------------------------------ */
 
 Test(http, nobody_there_is_a_connect_failure)
 {
@@ -464,8 +471,26 @@ Test(http, the_thread_shows_signs_of_life_while_it_waits)
     lane_world_release(&world, lane_world_wait(&world));
 }
 
-/* ---- many
- * ------------------------------------------------------------------------------------------------------- */
+Test(http, a_push_wakes_a_thread_that_waits_for_answers)
+{
+    start_http2("[200,{\"delay\":2}]");
+    EXPECT_CLASS(send_to("tok"), OUTCOME_SENT); /* from here on there is room for more than one */
+    lane_world_push(&world, lane_world_delivery(&world, CHANNEL_PUSH, "slow"));
+    int64_t until_ms = clock_mono_ms() + 300;
+    while (clock_mono_ms() < until_ms)
+        poll(NULL, 0, 10);
+    struct delivery *second = lane_world_delivery(&world, CHANNEL_PUSH, "tok");
+    int64_t pushed_us = clock_mono_us();
+    lane_world_push(&world, second);
+    for (int i = 0; i < 2; i++) {
+        struct delivery *delivery = lane_world_wait(&world);
+        if (delivery == second)
+            cr_expect_lt(delivery->attempt.started_mono_us - pushed_us, 400000);
+        lane_world_release(&world, delivery);
+    }
+}
+
+/* ---- many --------------------------------------------------------------------------------------------- */
 
 /* Sends `count`, as many at once as the lane takes; all must come back once, with 200. The most that were out
  * at once. */

@@ -74,8 +74,7 @@ static bool file_has(const char *name, const char *text)
     return has;
 }
 
-/* ---- what arrives
- * ----------------------------------------------------------------------------------------------- */
+/* ---- what arrives ------------------------------------------------------------------------------------- */
 
 Test(smtp, a_mail_arrives_whole_from_the_from_address)
 {
@@ -156,8 +155,7 @@ Test(smtp, an_address_that_would_be_a_command_is_never_sent)
     cr_expect_eq(lane_world_count_lines(&world, "commands"), 0);
 }
 
-/* ---- refusals
- * --------------------------------------------------------------------------------------------------- */
+/* ---- refusals ----------------------------------------------------------------------------------------- */
 
 static const struct refusal {
     const char *script;
@@ -239,8 +237,7 @@ Test(smtp, a_server_that_hangs_after_its_refusal_does_not_hold_the_thread)
     cr_expect_lt(clock_mono_ms() - begun_ms, 4500); /* less than timeout */
 }
 
-/* ---- no answer
- * -------------------------------------------------------------------------------------------------- */
+/* ---- no answer ---------------------------------------------------------------------------------------- */
 
 Test(smtp, a_drop_before_the_body_is_not_unknown)
 {
@@ -325,8 +322,7 @@ Test(smtp, a_kept_connection_that_the_server_has_left_costs_the_next_mail_nothin
     cr_expect(file_has("mails", "\"connection\": 3"));
 }
 
-/* ---- the lane's own ends
- * ---------------------------------------------------------------------------------------- */
+/* ---- the lane's own ends ------------------------------------------------------------------------------ */
 
 Test(smtp, nobody_there_is_a_connect_failure)
 {
@@ -471,8 +467,7 @@ Test(smtp, a_kept_connection_is_ended_with_quit)
     wait_for_command("QUIT");
 }
 
-/* ---- TLS and login
- * ---------------------------------------------------------------------------------------------- */
+/* ---- TLS and login ------------------------------------------------------------------------------------ */
 
 static void serve_tls(const char *script, const char *more, const char *value)
 {
@@ -534,8 +529,7 @@ Test(smtp, a_wrong_password_is_the_lanes_trouble)
     EXPECT_CLASS(attempt, OUTCOME_DESTINATION);
 }
 
-/* ---- many
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- many --------------------------------------------------------------------------------------------- */
 
 Test(smtp, many_mails_over_many_connections_come_back_once_each)
 {
