@@ -11,11 +11,14 @@
 struct redisReply;
 struct client;
 
-/* Connects, authenticates and chooses the database; blocks for at most the configured timeouts. ERR_TRANSIENT. */
-bool client_open(const struct config_redis *redis, const char *prefix, struct client **ret, struct err *err) MUST_CHECK;
+/* Connects, authenticates and chooses the database; blocks for at most the configured timeouts.
+ * ERR_TRANSIENT. */
+bool client_open(const struct config_redis *redis, const char *prefix, struct client **ret,
+                 struct err *err) MUST_CHECK;
 void client_close(struct client *client); /* NULL is fine */
 
-/* Runs one command. *ret is borrowed until the next call. An error reply is false with ERR_PERMANENT and Redis's words. */
+/* Runs one command. *ret is borrowed until the next call. An error reply is false with ERR_PERMANENT and
+ * Redis's words. */
 bool client_run(struct client *client, int argc, const char *const *argv, const size_t *argv_len,
                 const struct redisReply **ret, struct err *err) MUST_CHECK;
 
@@ -28,8 +31,10 @@ bool client_script(struct client *client, const char *name, int argc, const char
 const char *client_key(const struct client *client, const char *suffix, char ret[CLIENT_KEY_BYTES]);
 const char *client_user_key(const struct client *client, const char *user_id, char ret[CLIENT_KEY_BYTES]);
 
-/* Queues a command without waiting (bulk work); client_finish reads the answers of all that were queued and counts the errors. */
-bool client_queue(struct client *client, int argc, const char *const *argv, const size_t *argv_len, struct err *err) MUST_CHECK;
+/* Queues a command without waiting (bulk work); client_finish reads the answers of all that were queued and
+ * counts the errors. */
+bool client_queue(struct client *client, int argc, const char *const *argv, const size_t *argv_len,
+                  struct err *err) MUST_CHECK;
 bool client_finish(struct client *client, size_t *ret_errors, struct err *err) MUST_CHECK;
 
 #endif

@@ -163,14 +163,16 @@ bool ledger_claim(struct ledger *ledger, const struct claim_call *call, ledger_c
 
 /* ── what happens to leased ones: items are borrowed until the call returns, at most LEDGER_MAX_ITEMS ── */
 
+enum ledger_fail { FAIL_DEFER, FAIL_DEAD, FAIL_UNKNOWN };
+
 struct ledger_item {
     const char *eid;
     unsigned ordinal;
     uint64_t fence;
-    unsigned attempts;                                 /* sent, fail: how many there have been now */
-    const char *text;                                  /* sent: the provider's words; fail: the reason */
-    enum { FAIL_DEFER, FAIL_DEAD, FAIL_UNKNOWN } what; /* fail */
-    int64_t delay_ms;                                  /* fail with FAIL_DEFER */
+    unsigned attempts;     /* sent, fail: how many there have been now */
+    const char *text;      /* sent: the provider's words; fail: the reason */
+    enum ledger_fail what; /* fail */
+    int64_t delay_ms;      /* fail with FAIL_DEFER */
 };
 /* answers[i] is the script's number for item i. */
 typedef void ledger_items_fn(void *arg, const int *answers, size_t count, const struct err *err);

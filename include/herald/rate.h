@@ -9,12 +9,13 @@
 
 /* GCRA parameters (generic cell rate algorithm, ITU-T I.371 annex A). All zero: no limit. */
 struct rate {
-    uint32_t count;     /* 1 … 1,000,000 per period */
-    int64_t period_ms;  /* 1 s … 366 days */
-    uint32_t burst;     /* 1 … 1,000,000; default: count */
+    uint32_t count;    /* 1 … 1,000,000 per period */
+    int64_t period_ms; /* 1 s … 366 days */
+    uint32_t burst;    /* 1 … 1,000,000; default: count */
 };
 
-/* Accepts "50/1s", "50/s", "20/1h burst 5"; units ms s m h d. On false *err is ERR_CONFIG: "'14/s/s': expected COUNT/PERIOD …". */
+/* Accepts "50/1s", "50/s", "20/1h burst 5"; units ms s m h d. On false *err is ERR_CONFIG: "'14/s/s':
+ * expected COUNT/PERIOD …". */
 bool rate_parse(const char *text, struct rate *ret, struct err *err) MUST_CHECK;
 
 #endif

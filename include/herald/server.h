@@ -1,4 +1,5 @@
-/* server.h - what kind of Redis this is: may what we promise be put into it? Pure reading of INFO's text; loop thread. */
+/* server.h - what kind of Redis this is: may what we promise be put into it? Pure reading of INFO's text;
+ * loop thread. */
 #ifndef HERALD_SERVER_H
 #define HERALD_SERVER_H
 
@@ -9,12 +10,12 @@
 #include "herald/err.h"
 
 struct server {
-    char run_id[41];          /* changes when Redis restarts */
-    char replication_id[41];  /* changes when its data's history forks */
+    char run_id[41];         /* changes when Redis restarts */
+    char replication_id[41]; /* changes when its data's history forks */
     bool is_master;
     int version_major, version_minor;
-    char policy[24];          /* maxmemory-policy */
-    uint64_t max_memory;      /* 0: none */
+    char policy[24];     /* maxmemory-policy */
+    uint64_t max_memory; /* 0: none */
     bool has_aof;
     bool is_loading;
     int64_t pubsub_limit_bytes; /* of a subscriber's output buffer; 0: none, -1: not known */
@@ -22,13 +23,15 @@ struct server {
 
 void server_read(const char *info, size_t len, struct server *ret);
 
-/* Redis >= 7.0, a master, not loading, and no eviction policy that may throw away what was promised. ERR_CONFIG says what to change. */
+/* Redis >= 7.0, a master, not loading, and no eviction policy that may throw away what was promised.
+ * ERR_CONFIG says what to change. */
 bool server_is_fit(const struct server *server, struct err *err) MUST_CHECK;
 
 /* CONFIG GET's value of client-output-buffer-limit: "normal 0 0 0 slave … pubsub HARD SOFT SECONDS". */
 void server_read_limits(const char *limits, struct server *ret);
 
-/* What works, but not as an operator may believe: calls back with a topic of one or two words and one sentence each. */
+/* What works, but not as an operator may believe: calls back with a topic of one or two words and one
+ * sentence each. */
 typedef void server_warning_fn(void *arg, const char *topic, const char *text);
 void server_each_warning(const struct server *server, server_warning_fn *on_warning, void *arg);
 

@@ -1,9 +1,10 @@
 /* subscriber.h - pub/sub by peek, accept, consume: the socket is the journal.
  *
- * Redis keeps no copy of what it publishes. So nothing is taken out of the kernel before Redis holds it durably on the command side: the
- * subscriber peeks (MSG_PEEK), hands a batch of whole messages up, waits until its owner says they are safe, and then receives
- * exactly their bytes. If the command side is away, messages wait in the socket and in Redis's output buffer, not in our memory.
- * Loop thread only; nothing blocks.
+ * Redis keeps no copy of what it publishes. So nothing is taken out of the kernel before Redis holds it
+ * durably on the command side: the subscriber peeks (MSG_PEEK), hands a batch of whole messages up, waits
+ * until its owner says they are safe, and then receives exactly their bytes. If the command side is away,
+ * messages wait in the socket and in Redis's output buffer, not in our memory. Loop thread only; nothing
+ * blocks.
  */
 #ifndef HERALD_SUBSCRIBER_H
 #define HERALD_SUBSCRIBER_H
@@ -19,43 +20,48 @@
 typedef struct uv_loop_s uv_loop_t;
 struct subscriber;
 
-#define SUBSCRIBER_MAX_BATCH 512                  /* messages handed up at once: bounds the memory of one round */
+#define SUBSCRIBER_MAX_BATCH 512 /* messages handed up at once: bounds the memory of one round */
 #define SUBSCRIBER_PEEK_BYTES (EVENT_MAX_BYTES + 4096) /* a whole largest event with its frame */
 
 struct subscriber_message {
-    size_t channel_index;  /* into options.channels */
-    const char *bytes;     /* borrowed until subscriber_consume or the end of on_batch's batch */
+    size_t channel_index; /* into options.channels */
+    const char *bytes;    /* borrowed until subscriber_consume or the end of on_batch's batch */
     size_t len;
-    uint64_t offset;       /* bytes since this subscription began: names the message in a complaint */
-    size_t total_len;      /* == len, or, when is_too_large, what the publisher sent */
-    bool is_too_large;     /* total_len > EVENT_MAX_BYTES: bytes holds only its beginning (1 KiB); the rest is not looked at */
+    uint64_t offset;   /* bytes since this subscription began: names the message in a complaint */
+    size_t total_len;  /* == len, or, when is_too_large, what the publisher sent */
+    bool is_too_large; /* total_len > EVENT_MAX_BYTES: bytes holds only its beginning (1 KiB); the rest is not
+                          looked at */
 };
 
-/* All four are needed. Any subscriber_* function may be called from inside; none of them calls back before it returns. */
+/* All four are needed. Any subscriber_* function may be called from inside; none of them calls back before it
+ * returns. */
 struct subscriber_callbacks {
-    /* Every channel is acknowledged. What was published before, and after the last one that came, has been missed. */
+    /* Every channel is acknowledged. What was published before, and after the last one that came, has been
+     * missed. */
     void (*on_subscribed)(void *arg);
-    /* The subscription stood and is no more. Whatever waited whole in its socket has been handed up and consumed before: no batch is out. A
-     * new subscription is tried by itself. */
+    /* The subscription stood and is no more. Whatever waited whole in its socket has been handed up and
+     * consumed before: no batch is out. A new subscription is tried by itself. */
     void (*on_lost)(void *arg, const char *reason);
     /* An attempt to subscribe failed (`attempt` counts from 1 since the last one that stood). For the log. */
     void (*on_failed)(void *arg, unsigned attempt, const char *reason);
-    /* A batch; one at a time. The owner answers later with subscriber_consume or subscriber_retry, also from inside. Canary messages are in it
-     * like any other (their channel is one of options.channels), so that they prove the whole path. */
+    /* A batch; one at a time. The owner answers later with subscriber_consume or subscriber_retry, also from
+     * inside. Canary messages are in it like any other (their channel is one of options.channels), so that
+     * they prove the whole path. */
     void (*on_batch)(void *arg, const struct subscriber_message *messages, size_t count);
     void *arg;
 };
 
 struct subscriber_options {
     uv_loop_t *loop;
-    const struct config_redis *redis;  /* borrowed: outlives it */
-    const char *client_name;           /* borrowed: outlives it */
-    const char *const *channels;       /* borrowed: outlives it */
-    size_t channel_count;              /* at least one */
+    const struct config_redis *redis; /* borrowed: outlives it */
+    const char *client_name;          /* borrowed: outlives it */
+    const char *const *channels;      /* borrowed: outlives it */
+    size_t channel_count;             /* at least one */
     struct subscriber_callbacks callbacks;
 };
 
-bool subscriber_open(const struct subscriber_options *options, struct subscriber **ret, struct err *err) MUST_CHECK;
+bool subscriber_open(const struct subscriber_options *options, struct subscriber **ret,
+                     struct err *err) MUST_CHECK;
 void subscriber_close(struct subscriber *subscriber, void (*on_closed)(void *arg), void *arg);
 
 /* The batch is safe: its bytes are received, and reading goes on. */
@@ -65,8 +71,9 @@ void subscriber_retry(struct subscriber *subscriber, int64_t delay_ms);
 /* Stop handing up new batches (drain's last moment), after the current one. */
 void subscriber_pause(struct subscriber *subscriber);
 
-/* The connection is not to be trusted (canary not seen): tear down, subscribe anew. First what waits in its socket at this moment is handed
- * up (not when paused), so on_lost comes after the batches that are still to be answered. Nothing happens when it is down already. */
+/* The connection is not to be trusted (canary not seen): tear down, subscribe anew. First what waits in its
+ * socket at this moment is handed up (not when paused), so on_lost comes after the batches that are still to
+ * be answered. Nothing happens when it is down already. */
 void subscriber_reset(struct subscriber *subscriber, const char *reason);
 bool subscriber_is_subscribed(const struct subscriber *subscriber);
 

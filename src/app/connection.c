@@ -4,11 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <hiredis/hiredis.h>
-
 #include "daemon_private.h"
 #include "herald/clock.h"
 #include "herald/log.h"
+#include "herald/reply.h"
 #include "service.h"
 
 #define FITNESS_RETRY_MS 2000 /* an unfit Redis is asked again: an operator may have mended it */
@@ -48,9 +47,9 @@ static void on_limits(void *arg, const struct redisReply *reply)
 {
     struct daemon *daemon = arg;
     /* A user without the right to ask gets an error: then the limit stays unknown. */
-    if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
-        reply->element[1]->type == REDIS_REPLY_STRING)
-        server_read_limits(reply->element[1]->str, &daemon->server);
+    const char *limits = reply_text(reply_at(reply, 1), NULL);
+    if (limits != NULL)
+        server_read_limits(limits, &daemon->server);
     if (!daemon->is_ending && !daemon->was_warned)
         warn(daemon);
 }
@@ -87,10 +86,13 @@ static void on_info(void *arg, const struct redisReply *reply)
     struct err err;
     if (reply == NULL || daemon->is_ending)
         return; /* the link is lost, and on_ready comes again */
-    if (reply->type != REDIS_REPLY_STRING) {
-        err_set(&err, ERR_CONFIG, "INFO: %s", reply->type == REDIS_REPLY_ERROR ? reply->str : "no text");
+    size_t len = 0;
+    const char *info = reply_text(reply, &len);
+    if (info == NULL) {
+        const char *why = reply_error(reply);
+        err_set(&err, ERR_CONFIG, "INFO: %s", why != NULL ? why : "no text");
     } else {
-        server_read(reply->str, (size_t)reply->len, &server);
+        server_read(info, len, &server);
         if (server_is_fit(&server, &err) || (daemon->config->allow_unfit_redis && err.kind == ERR_CONFIG)) {
             become_usable(daemon, &server);
             return;
@@ -154,12 +156,10 @@ static void on_commands_failed(void *arg, unsigned attempt, const char *reason)
 static void on_proved(void *arg, const struct redisReply *reply)
 {
     struct daemon *daemon = arg;
-    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY)
-        return;
-    for (size_t i = 0; i < reply->elements && i < daemon->config->source_count; i++) {
-        if (reply->element[i]->type != REDIS_REPLY_STRING)
+    for (size_t i = 0; i < reply_count(reply) && i < daemon->config->source_count; i++) {
+        if (reply_text(reply_at(reply, i), NULL) == NULL)
             continue; /* never subscribed before: nothing was promised yet */
-        int64_t gap_ms = clock_wall_ms() - strtoll(reply->element[i]->str, NULL, 10);
+        int64_t gap_ms = clock_wall_ms() - reply_number(reply_at(reply, i));
         if (gap_ms <= daemon->config->canary_interval_ms && !daemon->is_ready)
             continue; /* another instance covers it, or we were away for less than can be told */
         daemon->counters.gaps++;

@@ -22,7 +22,7 @@ void delivery_log(enum log_level level, const char *event, const char *message,
 {
     char name[NAME_BYTES], masked[LOG_MASKED_BYTES], trace[33];
     const struct attempt *attempt = &delivery->attempt;
-    const char *to = delivery->channel == CHANNEL_EMAIL ? delivery->email : delivery->device;
+    const char *to = delivery_masked_recipient(delivery, masked);
     snprintf(name, sizeof name, "%s:%u", delivery->eid, delivery->ordinal);
     int64_t took_us = attempt->ended_mono_us - attempt->started_mono_us;
     /* Since the event was read off the socket by us, if it was; else since the attempt began. */
@@ -34,8 +34,7 @@ void delivery_log(enum log_level level, const char *event, const char *message,
         log_text(LOG_KEY_ORDER_ID, delivery->id), log_text(LOG_KEY_NOTIFICATION, delivery->notification),
         log_text(LOG_KEY_SOURCE, delivery->source), log_text(LOG_KEY_DELIVERY, name),
         log_text(LOG_KEY_CHANNEL, channel_name(delivery->channel)),
-        log_text(LOG_KEY_PROVIDER, delivery->provider),
-        log_text(LOG_KEY_TO, to[0] != '\0' ? log_mask(to, masked) : ""),
+        log_text(LOG_KEY_PROVIDER, delivery->provider), log_text(LOG_KEY_TO, to),
         log_int(LOG_KEY_ATTEMPT, delivery->attempt_number), log_int(LOG_KEY_MS, since_us / 1000),
         attempt->code != 0 ? log_int(LOG_KEY_CODE, attempt->code) : none,
         log_text(LOG_KEY_REPLY, attempt->reply),

@@ -66,12 +66,6 @@ void intake_drain(struct intake *intake)
 
 /* ── what was refused, said once the batch is safe ── */
 
-static void ignore_reply(void *arg, const struct redisReply *reply)
-{
-    (void)arg;
-    (void)reply;
-}
-
 /* The beginning of what was refused, for whoever publishes it. Not awaited: the refusal is also in the log.
  */
 static void keep_rejected(struct intake *intake, const struct arrival *arrival)
@@ -94,7 +88,7 @@ static void keep_rejected(struct intake *intake, const struct arrival *arrival)
         lens[i] = i + 1 < ARGC ? strlen(argv[i]) : 0;
     lens[ARGC - 1] = arrival->message_len < REJECTED_HEAD ? arrival->message_len : REJECTED_HEAD;
     struct err err;
-    if (!link_command(intake->options.commands, ARGC, argv, lens, ignore_reply, NULL, &err))
+    if (!link_command(intake->options.commands, ARGC, argv, lens, NULL, NULL, &err))
         LOG(LOG_LEVEL_DEBUG, "event.rejected", "its beginning could not be kept",
             log_text(LOG_KEY_REASON, err.text));
 }

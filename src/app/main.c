@@ -1,4 +1,5 @@
 /* heraldd: arguments, the log, and daemon_run. The only place that calls exit. */
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -42,6 +43,17 @@ static int print_script(const char *name)
     }
     fputs(text, stdout);
     return EXIT_SUCCESS;
+}
+
+/* A descriptor from 0 to 2 that is closed would be given to a socket, and a stray message written into it. */
+static void hold_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
 }
 
 /* True: go on. False: end with *ret_status. */
@@ -103,6 +115,7 @@ int main(int argc, char **argv)
     int status = EXIT_SUCCESS;
     if (!read_arguments(argc, argv, &arguments, &status))
         return status;
+    hold_standard_descriptors();
     /* libcurl and hiredis write to sockets whose peer may be gone. */
     signal(SIGPIPE, SIG_IGN);
     if (!config_load(arguments.config, &config, &err) || !check_providers(config, &err)) {

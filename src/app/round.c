@@ -5,11 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <hiredis/hiredis.h>
-
 #include "delivery_log.h"
 #include "herald/clock.h"
 #include "herald/log.h"
+#include "herald/reply.h"
 #include "intake_private.h"
 
 struct round {
@@ -250,22 +249,24 @@ static void on_record(void *arg, const struct redisReply *reply)
     struct lookup *lookup = arg;
     struct round *round = lookup->round;
     struct arrival *arrival = lookup->arrival;
+    const char *refusal = reply_error(reply);
     free(lookup);
     if (reply == NULL) {
         round->is_failed = true;
-    } else if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "WRONGTYPE", 9) != 0) {
+    } else if (refusal != NULL && strncmp(refusal, "WRONGTYPE", 9) != 0) {
         LOG(LOG_LEVEL_WARNING, "redis.refused", "recipients can't be read; events wait in the socket",
-            log_text(LOG_KEY_REASON, reply->str));
+            log_text(LOG_KEY_REASON, refusal));
         round->is_failed = true;
-    } else if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 4) {
+    } else if (reply_count(reply) == 4) {
         struct recipient_record record = {0};
         const char **const texts[] = {&record.email, &record.name, &record.locale, &record.push};
         size_t *const lens[] = {&record.email_len, &record.name_len, &record.locale_len, &record.push_len};
         for (size_t i = 0; i < 4; i++) {
-            const redisReply *field = reply->element[i];
-            if (field->type == REDIS_REPLY_STRING && field->len > 0) {
-                *texts[i] = field->str;
-                *lens[i] = (size_t)field->len;
+            size_t len = 0;
+            const char *text = reply_text(reply_at(reply, i), &len);
+            if (text != NULL && len > 0) {
+                *texts[i] = text;
+                *lens[i] = len;
             }
         }
         arrival_set_record(arrival, &record);

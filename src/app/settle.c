@@ -132,7 +132,7 @@ static bool send_call(struct settle_call *call, struct err *err)
             .attempts = delivery->settlement.attempts,
             .text = call->kind == SETTLE_SENT ? delivery->attempt.reply
                                               : reason_text(delivery, texts[i], sizeof texts[i]),
-            .what = delivery->settlement.what,
+            .what = (enum ledger_fail)delivery->settlement.what,
             .delay_ms = delivery->settlement.delay_ms,
         };
     }

@@ -6,11 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <hiredis/hiredis.h>
-
 #include "herald/buffer.h"
 #include "herald/clock.h"
 #include "herald/log.h"
+#include "herald/reply.h"
 
 #define SECOND_MS 1000
 #define REAP_MAX 100 /* a call; the next second takes the next */
@@ -47,12 +46,6 @@ static void command(struct upkeep *upkeep, int argc, const char *const *argv, li
     /* Not usable now: the next turn asks again. */
     if (!link_command(upkeep->options.commands, argc, argv, NULL, on_reply, upkeep, &err))
         LOG(LOG_LEVEL_DEBUG, "redis.refused", "upkeep waits", log_text(LOG_KEY_REASON, err.text));
-}
-
-static void ignore_reply(void *arg, const struct redisReply *reply)
-{
-    (void)arg;
-    (void)reply;
 }
 
 /* ── reap, trim, move ── */
@@ -159,17 +152,16 @@ static void heartbeat(struct upkeep *upkeep)
     snprintf(oldest, sizeof oldest, "%" PRId64, now_ms - INSTANCE_KEPT_MS);
     write_member(upkeep, member);
     if (strcmp(member, upkeep->member) != 0 && upkeep->member[0] != '\0')
-        command(upkeep, 3, (const char *[]){"ZREM", instances, upkeep->member}, ignore_reply);
+        command(upkeep, 3, (const char *[]){"ZREM", instances, upkeep->member}, NULL);
     snprintf(upkeep->member, sizeof upkeep->member, "%s", member);
-    command(upkeep, 4, (const char *[]){"ZADD", instances, now, member}, ignore_reply);
-    command(upkeep, 4, (const char *[]){"ZREMRANGEBYSCORE", instances, "-inf", oldest}, ignore_reply);
+    command(upkeep, 4, (const char *[]){"ZADD", instances, now, member}, NULL);
+    command(upkeep, 4, (const char *[]){"ZREMRANGEBYSCORE", instances, "-inf", oldest}, NULL);
     struct buffer text;
     buffer_init(&text, 64 * 1024); /* 64 lanes of under 100 bytes each */
     write_status(upkeep, &text);
     /* By instance, not by incarnation: a restart replaces its line, so the hash can't grow. */
     if (!text.failed)
-        command(upkeep, 4, (const char *[]){"HSET", status, upkeep->config->instance, text.data},
-                ignore_reply);
+        command(upkeep, 4, (const char *[]){"HSET", status, upkeep->config->instance, text.data}, NULL);
     buffer_done(&text);
 }
 
@@ -178,7 +170,7 @@ void upkeep_leave(struct upkeep *upkeep)
     char instances[LEDGER_KEY_BYTES];
     ledger_key(upkeep->options.ledger, "instances", instances);
     if (upkeep->member[0] != '\0')
-        command(upkeep, 3, (const char *[]){"ZREM", instances, upkeep->member}, ignore_reply);
+        command(upkeep, 3, (const char *[]){"ZREM", instances, upkeep->member}, NULL);
     upkeep->member[0] = '\0';
 }
 
@@ -201,15 +193,13 @@ static const char orphans_script[] =
 static void on_orphans(void *arg, const struct redisReply *reply)
 {
     (void)arg;
-    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY)
-        return;
-    for (size_t i = 0; i + 2 <= reply->elements; i += 2)
-        if (reply->element[i]->type == REDIS_REPLY_STRING)
+    for (size_t i = 0; i + 2 <= reply_count(reply); i += 2)
+        if (reply_text(reply_at(reply, i), NULL) != NULL)
             LOG(LOG_LEVEL_WARNING, "lane.orphaned",
                 "deliveries wait in a lane that no instance serves: set `was` in a provider's section, or "
                 "move them with heraldctl",
-                log_text(LOG_KEY_PROVIDER, reply->element[i]->str),
-                log_int(LOG_KEY_COUNT, reply->element[i + 1]->integer));
+                log_text(LOG_KEY_PROVIDER, reply_text(reply_at(reply, i), NULL)),
+                log_int(LOG_KEY_COUNT, reply_number(reply_at(reply, i + 1))));
 }
 
 static void look_for_orphans(struct upkeep *upkeep)
@@ -230,7 +220,7 @@ static void on_published(void *arg, const struct redisReply *reply)
 {
     struct upkeep *upkeep = arg;
     /* One that can't be published proves nothing about the subscription. */
-    if (reply == NULL || reply->type == REDIS_REPLY_ERROR)
+    if (reply == NULL || reply_error(reply) != NULL)
         upkeep->canaries_out = 0;
 }
 
@@ -262,8 +252,7 @@ void upkeep_on_canary(struct upkeep *upkeep, const char *bytes, size_t len)
     snprintf(now, sizeof now, "%" PRId64, clock_wall_ms());
     for (size_t i = 0; i < upkeep->config->source_count; i++)
         if (upkeep->config->sources[i].type == SOURCE_PUBSUB)
-            command(upkeep, 4, (const char *[]){"HSET", proved, upkeep->config->sources[i].name, now},
-                    ignore_reply);
+            command(upkeep, 4, (const char *[]){"HSET", proved, upkeep->config->sources[i].name, now}, NULL);
 }
 
 /* ── the second hand ── */

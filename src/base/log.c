@@ -24,6 +24,7 @@
 
 #define DIRECT_WAIT_MS 1000  /* without a thread: a slow terminal is worth a second, a stopped one is not */
 #define STOP_GRACE_MS 1000   /* for a writer that only has to notice, on a machine that starves it */
+#define LINGER_MS 3          /* the ring holds many times what comes in so long */
 #define REPORT_EVERY_MS 1000 /* "log.dropped" counts for so long when the ring never empties */
 
 static struct {
@@ -164,6 +165,19 @@ static bool write_batch(struct batch *batch)
     return log_sink_write(log_state.options.fd, batch->bytes, batch->len, log_state.stop_fd, -1);
 }
 
+/* Under the mutex, which is let go meanwhile. A line seldom comes alone: a moment's wait makes a dozen writes
+ * one, and spares the callers the waking. */
+static void linger(void)
+{
+    const struct timespec moment = {.tv_nsec = LINGER_MS * 1000000L};
+
+    if (log_state.is_stopping)
+        return;
+    pthread_mutex_unlock(&log_state.mutex);
+    nanosleep(&moment, NULL);
+    pthread_mutex_lock(&log_state.mutex);
+}
+
 /* The writer thread: all signals blocked. */
 static void *run(void *unused)
 {
@@ -185,6 +199,7 @@ static void *run(void *unused)
             if (log_state.is_stopping)
                 break;
             pthread_cond_wait(&log_state.filled, &log_state.mutex);
+            linger();
             continue;
         }
 

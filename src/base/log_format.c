@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "herald/clock.h"
+#include "herald/utf8.h"
 
 _Static_assert(LOG_LINE_BYTES <= PIPE_BUF, "a line must be one atomic write into a pipe");
 
@@ -87,32 +88,6 @@ static void put_number(struct line *line, int64_t number)
     put(line, digits + at, sizeof(digits) - at);
 }
 
-/* The length of the well-formed UTF-8 character at `at` and its code point; 0 if there is none. */
-static size_t read_char(const char *at, size_t len, uint32_t *ret)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000}; /* by length: less is an overlong form */
-    unsigned char first = (unsigned char)at[0];
-    size_t bytes = first < 0x80   ? 1
-                   : first < 0xc2 ? 0
-                   : first < 0xe0 ? 2
-                   : first < 0xf0 ? 3
-                   : first < 0xf5 ? 4
-                                  : 0;
-
-    if (bytes == 0 || bytes > len)
-        return 0;
-    uint32_t code = bytes == 1 ? first : first & (0xffu >> (bytes + 1));
-    for (size_t i = 1; i < bytes; i++) {
-        if (((unsigned char)at[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | ((unsigned char)at[i] & 0x3fu);
-    }
-    if (code < least[bytes] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-        return 0;
-    *ret = code;
-    return bytes;
-}
-
 /* Controls, and what ends a line or turns the direction of what follows. */
 static bool is_printable(uint32_t code)
 {
@@ -152,7 +127,7 @@ static void put_value(struct line *line, const char *text, size_t len, size_t ma
 
     while (at < len) {
         uint32_t code;
-        size_t bytes = read_char(text + at, len - at, &code);
+        size_t bytes = utf8_read(text + at, len - at, &code);
 
         if (at + (bytes == 0 ? 1 : bytes) > max) {
             put_text(line, "\xe2\x80\xa6");

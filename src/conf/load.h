@@ -21,9 +21,9 @@ struct section {
 };
 
 struct loader {
-    const char *path;      /* borrowed: as the operator gave it, for the complaints */
-    char *directory;       /* owned: where relative names start */
-    struct config *config; /* owned */
+    const char *path;         /* borrowed: as the operator gave it, for the complaints */
+    char *directory;          /* owned: where relative names start */
+    struct config *config;    /* owned */
     struct section *sections; /* owned: the three single ones, then those of the file in its order */
     size_t section_count;
     struct section *current; /* borrowed from sections: where an entry goes */

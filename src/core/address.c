@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "utf8.h"
+#include "herald/utf8.h"
 
 #define LOCAL_MAX_BYTES 64 /* RFC 5321 4.5.3.1.1 */
 #define LABEL_MAX_BYTES 63 /* RFC 1035 2.3.4 */

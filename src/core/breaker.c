@@ -52,8 +52,8 @@ bool breaker_on_failure(struct breaker *breaker, int64_t mono_ms, uint32_t rando
     if (breaker->state == BREAKER_CLOSED) {
         breaker->in_a_row++;
         remember(breaker, true);
-        bool is_half = breaker->seen == BREAKER_WINDOW &&
-                       __builtin_popcount(breaker->window) * 2 >= BREAKER_WINDOW;
+        bool is_half =
+            breaker->seen == BREAKER_WINDOW && __builtin_popcount(breaker->window) * 2 >= BREAKER_WINDOW;
         if (breaker->in_a_row < BREAKER_IN_A_ROW && !is_half)
             return false;
     }

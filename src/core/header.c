@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "herald/encode.h"
-#include "utf8.h"
+#include "herald/utf8.h"
 
 #define WORD_MAX 75 /* bytes of an encoded word: RFC 2047 2 */
 #define WORD_START_B "=?utf-8?B?"

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "herald/utf8.h"
 #include "json_order.h"
-#include "utf8.h"
 
 struct reader {
     const char *text;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "herald/json.h"
-#include "utf8.h"
+#include "herald/utf8.h"
 
 static uint32_t hex4(const char *at)
 {

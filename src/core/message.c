@@ -12,9 +12,9 @@
 #include "header.h"
 #include "herald/address.h"
 #include "herald/clock.h"
+#include "herald/utf8.h"
 #include "mime.h"
 #include "punycode.h"
-#include "utf8.h"
 
 #define MAX_NAME 256    /* bytes of a display name: as a recipient's */
 #define MAX_KEY 64      /* bytes: the boundary made of it still fits a line, and SHA-256 in hex fits */

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "utf8.h"
+#include "herald/utf8.h"
 
 #define MAX_LABEL 63 /* RFC 1035 2.3.4; also bounds the code points of one */
 

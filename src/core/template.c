@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "utf8.h"
+#include "herald/utf8.h"
 
 #define DELIMITER_MAX 16    /* bytes; any real one has two or three, a longer one is a forgotten "=}}" */
 #define SHOWN_MAX 60        /* bytes of a tag repeated in an error */

@@ -4,11 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <hiredis/hiredis.h>
-
 #include "command.h"
 #include "herald/clock.h"
 #include "herald/log.h"
+#include "herald/reply.h"
 #include "record.h"
 
 #define BATCH 100 /* a call, so that a hundred thousand block Redis for no longer than one call at a time */
@@ -21,7 +20,7 @@ struct dead_name {
 
 static bool split(const char *member, struct dead_name *ret)
 {
-    return sscanf(member, "%24[0-9a-f]:%23[0-9]", ret->eid, ret->ordinal) == 2;
+    return member != NULL && sscanf(member, "%24[0-9a-f]:%23[0-9]", ret->eid, ret->ordinal) == 2;
 }
 
 static void print_one(const struct context *context, const struct dead_name *name)
@@ -36,7 +35,7 @@ static void print_one(const struct context *context, const struct dead_name *nam
     bool is_known = record.payload != NULL && delivery_from_payload(record.payload, record.payload_len,
                                                                     record.eid, ordinal, &delivery, &err);
     if (is_known)
-        log_mask(delivery->channel == CHANNEL_EMAIL ? delivery->email : delivery->device, masked);
+        delivery_masked_recipient(delivery, masked);
     clock_rfc3339(
         record.accepted_ms + (ordinal < record.delivery_count ? record.deliveries[ordinal].at_ms : 0), at);
     printf("%s  %s:%s  %s  %s  %s  %s\n", at, name->eid, name->ordinal,
@@ -49,7 +48,7 @@ static void print_one(const struct context *context, const struct dead_name *nam
 bool command_dead_list(const struct context *context, int argc, char **argv, struct err *err)
 {
     char key[CLIENT_KEY_BYTES], last[16];
-    const redisReply *reply;
+    const struct redisReply *reply;
     long count = argc > 0 ? strtol(argv[0], NULL, 10) : DEFAULT_LIST;
     if (count < 1 || count > 100000)
         return err_set(err, ERR_CONFIG, "COUNT is a number from 1 to 100000");
@@ -59,12 +58,12 @@ bool command_dead_list(const struct context *context, int argc, char **argv, str
                     &reply, err))
         return false;
     /* The reply goes with the next call, so the names are copied first. */
-    size_t found = reply->elements, used = 0;
+    size_t found = reply_count(reply), used = 0;
     struct dead_name *names = calloc(found > 0 ? found : 1, sizeof *names);
     if (names == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < found; i++)
-        used += split(reply->element[i]->str, &names[used]);
+        used += split(reply_text(reply_at(reply, i), NULL), &names[used]);
     for (size_t i = 0; i < used; i++)
         print_one(context, &names[i]);
     free(names);
@@ -92,7 +91,7 @@ static bool run_over(const struct context *context, const char *script, const ch
 {
     const char *argv[4 + 2 * BATCH];
     char number[16];
-    const redisReply *reply;
+    const struct redisReply *reply;
     int argc = 0;
     for (int i = 0; i < first_count; i++)
         argv[argc++] = first[i];
@@ -104,8 +103,8 @@ static bool run_over(const struct context *context, const char *script, const ch
     }
     if (!client_script(context->client, script, argc, argv, &reply, err))
         return false;
-    for (size_t i = 0; i < reply->elements; i++)
-        *ret_done += reply->element[i]->integer == 1;
+    for (size_t i = 0; i < reply_count(reply); i++)
+        *ret_done += reply_number(reply_at(reply, i)) == 1;
     return true;
 }
 
@@ -116,7 +115,7 @@ static bool over_all(const struct context *context, const char *script, const ch
     char key[CLIENT_KEY_BYTES], from[16], to[16];
     size_t passed = 0;
     for (;;) {
-        const redisReply *reply;
+        const struct redisReply *reply;
         struct dead_name names[BATCH];
         size_t count = 0;
         long long before = *ret_done;
@@ -126,10 +125,10 @@ static bool over_all(const struct context *context, const char *script, const ch
                         (const char *[]){"ZRANGE", client_key(context->client, "dead", key), from, to}, NULL,
                         &reply, err))
             return false;
-        if (reply->elements == 0)
+        if (reply_count(reply) == 0)
             return true;
-        for (size_t i = 0; i < reply->elements && i < BATCH; i++)
-            count += split(reply->element[i]->str, &names[count]);
+        for (size_t i = 0; i < reply_count(reply) && i < BATCH; i++)
+            count += split(reply_text(reply_at(reply, i), NULL), &names[count]);
         if (count > 0 && !run_over(context, script, first, first_count, names, count, ret_done, err))
             return false;
         passed += count - (size_t)(*ret_done - before);
@@ -205,12 +204,12 @@ bool command_lane_move(const struct context *context, int argc, char **argv, str
         return err_set(err, ERR_CONFIG, "no provider '%s' is configured", argv[1]);
     long long moved = 0, left = 1;
     while (left > 0) {
-        const redisReply *reply;
+        const struct redisReply *reply;
         if (!client_script(context->client, "move", 3, (const char *[]){argv[0], argv[1], "100"}, &reply,
                            err))
             return false;
-        moved += reply->element[0]->integer;
-        left = reply->element[0]->integer > 0 ? reply->element[1]->integer : 0;
+        moved += reply_number(reply_at(reply, 0));
+        left = reply_number(reply_at(reply, 0)) > 0 ? reply_number(reply_at(reply, 1)) : 0;
     }
     print_done(context, "moved", moved);
     return true;

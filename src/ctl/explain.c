@@ -64,7 +64,7 @@ static void print_text(const struct record *record)
         describe(record, i, why, sizeof why);
         if (record->payload != NULL &&
             delivery_from_payload(record->payload, record->payload_len, record->eid, i, &delivery, &err))
-            log_mask(delivery->channel == CHANNEL_EMAIL ? delivery->email : delivery->device, masked);
+            delivery_masked_recipient(delivery, masked);
         printf("  delivery %u  %-9s lane %s%s%s\n              %s\n", i,
                record_state_name(record->deliveries[i].state), record->deliveries[i].lane,
                masked[0] != '\0' ? " to " : "", masked, why);

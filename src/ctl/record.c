@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <hiredis/hiredis.h>
-
 #include "herald/clock.h"
+#include "herald/reply.h"
 
 const char *record_state_name(char state)
 {
@@ -55,20 +54,22 @@ static void write_words(const char *words, char *ret, size_t room)
 static bool read_history(struct client *client, struct record *record, struct err *err)
 {
     char key[CLIENT_KEY_BYTES], suffix[EVENT_EID_CHARS + 8];
-    const redisReply *reply;
+    const struct redisReply *reply;
     snprintf(suffix, sizeof suffix, "x:%s", record->eid);
     if (!client_run(client, 2, (const char *[]){"HGETALL", client_key(client, suffix, key)}, NULL, &reply,
                     err))
         return false;
-    for (size_t i = 0; i + 1 < reply->elements && record->history_count < RECORD_HISTORY; i += 2) {
+    for (size_t i = 0; i + 1 < reply_count(reply) && record->history_count < RECORD_HISTORY; i += 2) {
         struct record_line *line = &record->history[record->history_count];
+        const char *name = reply_text(reply_at(reply, i), NULL);
+        const char *words = reply_text(reply_at(reply, i + 1), NULL);
         long long at_ms;
         int at;
-        if (reply->element[i]->str[0] != 'h' ||
-            sscanf(reply->element[i + 1]->str, "%lld %7s %n", &at_ms, line->ordinal, &at) < 2)
+        if (name == NULL || words == NULL || name[0] != 'h' ||
+            sscanf(words, "%lld %7s %n", &at_ms, line->ordinal, &at) < 2)
             continue;
         line->at_ms = at_ms;
-        write_words(reply->element[i + 1]->str + at, line->text, sizeof line->text);
+        write_words(words + at, line->text, sizeof line->text);
         record->history_count++;
     }
     qsort(record->history, record->history_count, sizeof *record->history, by_time);
@@ -78,41 +79,46 @@ static bool read_history(struct client *client, struct record *record, struct er
 static bool read_payload(struct client *client, struct record *record, struct err *err)
 {
     char key[CLIENT_KEY_BYTES], suffix[EVENT_EID_CHARS + 8];
-    const redisReply *reply;
+    const struct redisReply *reply;
     snprintf(suffix, sizeof suffix, "p:%s", record->eid);
     if (!client_run(client, 2, (const char *[]){"GET", client_key(client, suffix, key)}, NULL, &reply, err))
         return false;
-    if (reply->type != REDIS_REPLY_STRING)
+    size_t len = 0;
+    const char *payload = reply_text(reply, &len);
+    if (payload == NULL)
         return true;
-    record->payload = malloc((size_t)reply->len + 1);
+    record->payload = malloc(len + 1);
     if (record->payload == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
-    memcpy(record->payload, reply->str, (size_t)reply->len + 1);
-    record->payload_len = (size_t)reply->len;
+    memcpy(record->payload, payload, len + 1);
+    record->payload_len = len;
     return true;
 }
 
 bool record_read(struct client *client, const char *eid, struct record *ret, struct err *err)
 {
     char key[CLIENT_KEY_BYTES], suffix[EVENT_EID_CHARS + 8];
-    const redisReply *reply;
+    const struct redisReply *reply;
     struct record record = {0};
     snprintf(record.eid, sizeof record.eid, "%s", eid);
     snprintf(suffix, sizeof suffix, "e:%s", record.eid);
     if (!client_run(client, 2, (const char *[]){"HGETALL", client_key(client, suffix, key)}, NULL, &reply,
                     err))
         return false;
-    if (reply->elements == 0)
+    if (reply_count(reply) == 0)
         return err_set(err, ERR_INPUT, "no event %s", eid);
-    for (size_t i = 0; i + 1 < reply->elements; i += 2) {
-        const char *name = reply->element[i]->str;
-        const redisReply *value = reply->element[i + 1];
+    for (size_t i = 0; i + 1 < reply_count(reply); i += 2) {
+        size_t len = 0;
+        const char *name = reply_text(reply_at(reply, i), NULL);
+        const char *value = reply_text(reply_at(reply, i + 1), &len);
+        if (name == NULL || value == NULL)
+            continue;
         char *end;
         unsigned long ordinal = strtoul(name, &end, 10);
         if (strcmp(name, "t") == 0) {
-            record.accepted_ms = strtoll(value->str, NULL, 10);
+            record.accepted_ms = strtoll(value, NULL, 10);
         } else if (end != name && *end == '\0' && ordinal < DELIVERY_MAX_PER_EVENT &&
-                   ledger_read_record(value->str, (size_t)value->len, &record.deliveries[ordinal])) {
+                   ledger_read_record(value, len, &record.deliveries[ordinal])) {
             if (ordinal >= record.delivery_count)
                 record.delivery_count = ordinal + 1;
         }

@@ -44,6 +44,8 @@ static bool render_target(const struct config_notification *notification, const 
     for (size_t i = 0; provider == NULL && i < config->provider_count; i++)
         if (config->providers[i].channel == target->channel)
             provider = &config->providers[i];
+    if (provider == NULL)
+        return err_set(err, ERR_CONFIG, "no provider serves %s", channel_name(target->channel));
     const struct payload_target one = {
         .channel = target->channel,
         .provider = provider->name,

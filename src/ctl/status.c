@@ -3,21 +3,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <hiredis/hiredis.h>
-
 #include "command.h"
 #include "herald/clock.h"
+#include "herald/reply.h"
 
 #define FRESH_MS 20000 /* a heartbeat comes every five seconds */
 
 static bool count_of(const struct context *context, const char *suffix, long long *ret, struct err *err)
 {
     char key[CLIENT_KEY_BYTES];
-    const redisReply *reply;
+    const struct redisReply *reply;
     if (!client_run(context->client, 2, (const char *[]){"ZCARD", client_key(context->client, suffix, key)},
                     NULL, &reply, err))
         return false;
-    *ret = reply->integer;
+    *ret = reply_number(reply);
     return true;
 }
 
@@ -25,15 +24,16 @@ static bool count_of(const struct context *context, const char *suffix, long lon
 static bool print_instances(const struct context *context, struct err *err)
 {
     char key[CLIENT_KEY_BYTES];
-    const redisReply *reply;
+    const struct redisReply *reply;
     if (!client_run(context->client, 2,
                     (const char *[]){"HGETALL", client_key(context->client, "status", key)}, NULL, &reply,
                     err))
         return false;
     if (context->is_json)
         printf("\"instances\":{");
-    for (size_t i = 0; i + 1 < reply->elements; i += 2) {
-        const char *name = reply->element[i]->str, *text = reply->element[i + 1]->str;
+    for (size_t i = 0; i + 1 < reply_count(reply); i += 2) {
+        const char *name = reply_text(reply_at(reply, i), NULL),
+                   *text = reply_text(reply_at(reply, i + 1), NULL);
         if (context->is_json) {
             printf("%s\"%s\":%s", i > 0 ? "," : "", name, text);
             continue;

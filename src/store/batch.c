@@ -11,7 +11,8 @@ static bool is_kind(const char *bytes, const struct resp_reply *reply, const cha
            resp_equals(bytes, &reply->elements[0], kind, strlen(kind));
 }
 
-static bool find_channel(const struct batch *batch, const char *bytes, const struct resp_element *element, size_t *ret)
+static bool find_channel(const struct batch *batch, const char *bytes, const struct resp_element *element,
+                         size_t *ret)
 {
     for (size_t i = 0; i < batch->channel_count; i++) {
         if (resp_equals(bytes, element, batch->channels[i], strlen(batch->channels[i]))) {
@@ -28,7 +29,8 @@ static bool add_reply(struct batch *batch, const char *bytes, const struct resp_
     struct subscriber_message *message = &batch->messages[batch->count];
 
     if (reply->type == '-')
-        return err_set(err, ERR_TRANSIENT, "%.*s", (int)reply->elements[0].len, bytes + reply->elements[0].offset);
+        return err_set(err, ERR_TRANSIENT, "%.*s", (int)reply->elements[0].len,
+                       bytes + reply->elements[0].offset);
     if (is_kind(bytes, reply, "subscribe")) {
         batch->acks++;
     } else if (is_kind(bytes, reply, "message") &&
@@ -45,8 +47,8 @@ static bool add_reply(struct batch *batch, const char *bytes, const struct resp_
     return true;
 }
 
-bool batch_frame(struct batch *batch, const char *bytes, size_t len, uint64_t offset, struct resp_reply *ret_head,
-                 struct err *err)
+bool batch_frame(struct batch *batch, const char *bytes, size_t len, uint64_t offset,
+                 struct resp_reply *ret_head, struct err *err)
 {
     batch->count = 0;
     batch->frame_bytes = 0;
@@ -60,20 +62,23 @@ bool batch_frame(struct batch *batch, const char *bytes, size_t len, uint64_t of
             break;
         }
         if (status == RESP_WHOLE && reply.type != '-') {
-            (void)add_reply(batch, at, &reply, offset + batch->frame_bytes, err); /* only an error is refused */
+            (void)add_reply(batch, at, &reply, offset + batch->frame_bytes,
+                            err); /* only an error is refused */
             continue;
         }
         if (batch->frame_bytes > 0)
             break;
         if (status == RESP_WHOLE)
             return add_reply(batch, at, &reply, offset, err);
-        return err_set(err, ERR_TRANSIENT, "desynchronised: what begins with byte 0x%02x at offset %llu is no reply",
+        return err_set(err, ERR_TRANSIENT,
+                       "desynchronised: what begins with byte 0x%02x at offset %llu is no reply",
                        (unsigned)(unsigned char)at[0], (unsigned long long)offset);
     }
     return true;
 }
 
-bool batch_note(struct batch *batch, const char *bytes, const struct resp_reply *reply, uint64_t offset, struct err *err)
+bool batch_note(struct batch *batch, const char *bytes, const struct resp_reply *reply, uint64_t offset,
+                struct err *err)
 {
     batch->count = 0;
     batch->frame_bytes = 0;

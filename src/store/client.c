@@ -10,8 +10,8 @@
 #include "herald/ledger.h"
 
 struct client {
-    redisContext *context;   /* owned */
-    redisReply *reply;       /* owned: the last one */
+    redisContext *context; /* owned */
+    redisReply *reply;     /* owned: the last one */
     char prefix[80];
     size_t queued;
 };
@@ -77,8 +77,8 @@ void client_close(struct client *client)
     free(client);
 }
 
-bool client_run(struct client *client, int argc, const char *const *argv, const size_t *argv_len, const redisReply **ret,
-                struct err *err)
+bool client_run(struct client *client, int argc, const char *const *argv, const size_t *argv_len,
+                const redisReply **ret, struct err *err)
 {
     if (client->reply != NULL)
         freeReplyObject(client->reply);
@@ -92,8 +92,8 @@ bool client_run(struct client *client, int argc, const char *const *argv, const 
     return true;
 }
 
-bool client_script(struct client *client, const char *name, int argc, const char *const *argv, const redisReply **ret,
-                   struct err *err)
+bool client_script(struct client *client, const char *name, int argc, const char *const *argv,
+                   const redisReply **ret, struct err *err)
 {
     char base[CLIENT_KEY_BYTES];
     const char **all = calloc((size_t)argc + 4, sizeof *all);
@@ -124,7 +124,8 @@ const char *client_user_key(const struct client *client, const char *user_id, ch
     return ret;
 }
 
-bool client_queue(struct client *client, int argc, const char *const *argv, const size_t *argv_len, struct err *err)
+bool client_queue(struct client *client, int argc, const char *const *argv, const size_t *argv_len,
+                  struct err *err)
 {
     if (redisAppendCommandArgv(client->context, argc, (const char **)argv, argv_len) != REDIS_OK)
         return err_set(err, ERR_TRANSIENT, "Redis: %s", client->context->errstr);

@@ -16,26 +16,27 @@
 
 #include "herald/clock.h"
 
-/* Keeps a quiet command link alive in middleboxes and finds a vanished peer within two minutes. Commands have their own deadline. */
+/* Keeps a quiet command link alive in middleboxes and finds a vanished peer within two minutes. Commands have
+ * their own deadline. */
 #define KEEPALIVE_IDLE_S 60
 #define KEEPALIVE_INTERVAL_S 20
 #define KEEPALIVE_PROBES 3
 
 struct dial {
     struct dial_options options;
-    uv_timer_t timer;        /* the deadline of what is under way; 0 to report from a later loop turn */
-    uv_poll_t poll;          /* of the socket that connects; initialised anew for each address */
+    uv_timer_t timer; /* the deadline of what is under way; 0 to report from a later loop turn */
+    uv_poll_t poll;   /* of the socket that connects; initialised anew for each address */
     uv_getaddrinfo_t resolve;
     struct addrinfo *addresses; /* owned */
     struct addrinfo *next;      /* in addresses: what comes after the one being tried */
     int64_t deadline_ms;        /* mono, of the whole attempt */
     int fd;                     /* owned until handed over; -1 if there is none */
     bool is_resolving;
-    bool is_polling;       /* poll is initialised and its close callback has not run */
+    bool is_polling; /* poll is initialised and its close callback has not run */
     bool is_timer_closed;
-    bool is_over;          /* reported or cancelled: only the memory waits */
-    char where[128];       /* what is being tried, for the reason */
-    char reason[256];      /* of the last failure */
+    bool is_over;     /* reported or cancelled: only the memory waits */
+    char where[128];  /* what is being tried, for the reason */
+    char reason[256]; /* of the last failure */
 };
 
 static void try_next(struct dial *dial);
@@ -44,7 +45,8 @@ static void release_if_idle(struct dial *dial)
 {
     if (!dial->is_timer_closed || dial->is_polling || dial->is_resolving)
         return;
-    uv_freeaddrinfo(dial->addresses); /* for those of our own getaddrinfo as well: it is a plain freeaddrinfo */
+    uv_freeaddrinfo(
+        dial->addresses); /* for those of our own getaddrinfo as well: it is a plain freeaddrinfo */
     free(dial);
 }
 
@@ -87,7 +89,8 @@ void dial_cancel(struct dial *dial)
     dial->is_over = true;
     drop_socket(dial);
     if (dial->is_resolving)
-        uv_cancel((uv_req_t *)&dial->resolve); /* refused when a thread is at it already: then we wait for its end */
+        uv_cancel((uv_req_t *)&dial
+                      ->resolve); /* refused when a thread is at it already: then we wait for its end */
     uv_close((uv_handle_t *)&dial->timer, on_timer_closed);
 }
 
@@ -108,8 +111,8 @@ static void fail(struct dial *dial, const char *what)
     snprintf(dial->reason, sizeof(dial->reason), "%s: %s", dial->where, what);
 }
 
-/* A dead server's port can be the one our own connect is given: TCP then connects the socket to itself, and would keep the
- * port from the server that comes back. */
+/* A dead server's port can be the one our own connect is given: TCP then connects the socket to itself, and
+ * would keep the port from the server that comes back. */
 static bool is_connected_to_itself(int fd)
 {
     struct sockaddr_storage here, there;
@@ -170,7 +173,8 @@ static bool try_address(struct dial *dial, const struct sockaddr *address, sockl
     }
     if (address->sa_family != AF_UNIX)
         tune(dial, dial->fd);
-    /* A unix socket whose server's backlog is full answers EAGAIN: nothing would ever wake us. EINTR connects on. */
+    /* A unix socket whose server's backlog is full answers EAGAIN: nothing would ever wake us. EINTR connects
+     * on. */
     if (connect(dial->fd, address, len) < 0 && errno != EINPROGRESS && errno != EINTR) {
         fail(dial, strerror(errno));
         drop_socket(dial);
@@ -206,7 +210,8 @@ static void on_deadline(uv_timer_t *handle)
     }
 }
 
-/* The time that is left is shared among the addresses that are left: a first one that swallows packets leaves some to the second. */
+/* The time that is left is shared among the addresses that are left: a first one that swallows packets leaves
+ * some to the second. */
 static void give_time(struct dial *dial)
 {
     int64_t left_ms = dial->deadline_ms - clock_mono_ms();
@@ -225,7 +230,8 @@ static void try_next(struct dial *dial)
         char host[64];
 
         dial->next = address->ai_next;
-        if (getnameinfo(address->ai_addr, address->ai_addrlen, host, sizeof(host), NULL, 0, NI_NUMERICHOST) == 0)
+        if (getnameinfo(address->ai_addr, address->ai_addrlen, host, sizeof(host), NULL, 0, NI_NUMERICHOST) ==
+            0)
             snprintf(dial->where, sizeof(dial->where), strchr(host, ':') != NULL ? "[%s]:%d" : "%s:%d", host,
                      dial->options.redis->port);
         give_time(dial);

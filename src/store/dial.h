@@ -1,6 +1,8 @@
-/* dial.h - from a configured Redis to a connected socket: resolves, tries each address in turn, gives up in time.
+/* dial.h - from a configured Redis to a connected socket: resolves, tries each address in turn, gives up in
+ * time.
  *
- * One attempt; whoever wants another starts another. Loop thread only; nothing blocks (names are resolved on libuv's threads).
+ * One attempt; whoever wants another starts another. Loop thread only; nothing blocks (names are resolved on
+ * libuv's threads).
  */
 #ifndef HERALD_STORE_DIAL_H
 #define HERALD_STORE_DIAL_H
@@ -13,8 +15,8 @@
 typedef struct uv_loop_s uv_loop_t;
 struct dial;
 
-/* The end of the attempt, always in a later loop turn than dial_start: a connected, non-blocking socket that the callee
- * owns, or -1 and why (borrowed for the call). The dial is gone afterwards. */
+/* The end of the attempt, always in a later loop turn than dial_start: a connected, non-blocking socket that
+ * the callee owns, or -1 and why (borrowed for the call). The dial is gone afterwards. */
 typedef void dial_done_fn(void *arg, int fd, const char *reason);
 
 struct dial_options {
@@ -27,7 +29,8 @@ struct dial_options {
 
 bool dial_start(const struct dial_options *options, struct dial **ret, struct err *err) MUST_CHECK;
 
-/* on_done will not be called. The memory goes in a later loop turn; where a name is being resolved, when that ends. */
+/* on_done will not be called. The memory goes in a later loop turn; where a name is being resolved, when that
+ * ends. */
 void dial_cancel(struct dial *dial);
 
 #endif

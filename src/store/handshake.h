@@ -1,4 +1,5 @@
-/* handshake.h - what a connection says before it is of use, and what it means if Redis says no. Pure; loop thread. */
+/* handshake.h - what a connection says before it is of use, and what it means if Redis says no. Pure; loop
+ * thread. */
 #ifndef HERALD_STORE_HANDSHAKE_H
 #define HERALD_STORE_HANDSHAKE_H
 

@@ -76,7 +76,7 @@ static void on_items_reply(struct ledger_call *call, const redisReply *reply, co
 {
     int answers[LEDGER_MAX_ITEMS] = {0};
     for (size_t i = 0; i < call->count; i++)
-        answers[i] = (int)reply_number(reply, i);
+        answers[i] = (int)reply_number(reply_at(reply, i));
     call->callback.on_items(call->arg, answers, call->count, err);
 }
 
@@ -198,7 +198,8 @@ bool ledger_fail(struct ledger *ledger, const struct ledger_item *items, size_t 
 
 static void on_counts_reply(struct ledger_call *call, const redisReply *reply, const struct err *err)
 {
-    const int64_t counts[3] = {reply_number(reply, 0), reply_number(reply, 1), reply_number(reply, 2)};
+    const int64_t counts[3] = {reply_number(reply_at(reply, 0)), reply_number(reply_at(reply, 1)),
+                               reply_number(reply_at(reply, 2))};
     call->callback.on_counts(call->arg, counts, err);
 }
 

@@ -34,7 +34,7 @@ static void read_answer(const char *text, size_t len, enum accept_verdict verdic
 
 static void read_result(const redisReply *one, struct accept_result *ret)
 {
-    const char *verdict = reply_text(one, 0, NULL);
+    const char *verdict = reply_text(reply_at(one, 0), NULL);
     ret->verdict = ACCEPT_DAMAGED;
     if (verdict == NULL)
         return;
@@ -51,10 +51,10 @@ static void read_result(const redisReply *one, struct accept_result *ret)
     default:
         return;
     }
-    ret->accepted_ms = reply_number(one, 1);
+    ret->accepted_ms = reply_number(reply_at(one, 1));
     for (size_t i = 2; i < reply_count(one) && ret->target_count < DELIVERY_MAX_PER_EVENT; i++) {
         size_t len = 0;
-        const char *text = reply_text(one, i, &len);
+        const char *text = reply_text(reply_at(one, i), &len);
         read_answer(text != NULL ? text : "", len, ret->verdict, &ret->targets[ret->target_count++]);
     }
 }
@@ -73,8 +73,9 @@ static void on_reply(struct ledger_call *call, const redisReply *reply, const st
         call->callback.on_accepted(call->arg, NULL, 0, 0, &why);
     } else {
         for (size_t i = 0; i < call->count; i++)
-            read_result(reply_array(reply, i + 2), &results[i]);
-        call->callback.on_accepted(call->arg, results, call->count, (unsigned)reply_number(reply, 1), NULL);
+            read_result(reply_at(reply, i + 2), &results[i]);
+        call->callback.on_accepted(call->arg, results, call->count,
+                                   (unsigned)reply_number(reply_at(reply, 1)), NULL);
     }
     free(results);
 }

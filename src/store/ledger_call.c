@@ -13,9 +13,10 @@
 
 #define HEAD_BYTES 256 /* "*N EVALSHA <sha> 1 <key>": under 200 */
 #define MAX_TOLERANCE_US                                                                                     \
-    (INT64_C(400) * 86400 * 1000000)         /* more than the longest period, 366 days, with its slack */
-#define CALL_MAX_BYTES (LINK_MAX_OUTPUT / 2) /* of one call: a batch of the largest events fits many times   \
-                                              */
+    (INT64_C(400) * 86400 * 1000000) /* more than the longest period, 366 days, with its slack */
+#define CALL_MAX_BYTES                                                                                       \
+    (LINK_MAX_OUTPUT / 2) /* of one call: a batch of the largest events fits many times                      \
+                           */
 
 struct ledger_call *ledger_call_new(struct ledger *ledger, enum script_id script, ledger_reply_fn *on_reply,
                                     void *arg)
@@ -170,39 +171,4 @@ bool ledger_call_send(struct ledger_call *call, struct err *err)
     }
     call->ledger->pending++;
     return true;
-}
-
-static const redisReply *element(const redisReply *reply, size_t at)
-{
-    return reply != NULL && reply->type == REDIS_REPLY_ARRAY && at < reply->elements ? reply->element[at]
-                                                                                     : NULL;
-}
-
-const char *reply_text(const redisReply *reply, size_t at, size_t *ret_len)
-{
-    const redisReply *one = element(reply, at);
-    if (one == NULL || one->type != REDIS_REPLY_STRING)
-        return NULL;
-    if (ret_len != NULL)
-        *ret_len = (size_t)one->len;
-    return one->str;
-}
-
-int64_t reply_number(const redisReply *reply, size_t at)
-{
-    const redisReply *one = element(reply, at);
-    if (one != NULL && one->type == REDIS_REPLY_INTEGER)
-        return one->integer;
-    return one != NULL && one->type == REDIS_REPLY_STRING ? strtoll(one->str, NULL, 10) : 0;
-}
-
-const redisReply *reply_array(const redisReply *reply, size_t at)
-{
-    const redisReply *one = element(reply, at);
-    return one != NULL && one->type == REDIS_REPLY_ARRAY ? one : NULL;
-}
-
-size_t reply_count(const redisReply *reply)
-{
-    return reply != NULL && reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0;
 }

@@ -6,6 +6,7 @@
 
 #include "herald/buffer.h"
 #include "herald/ledger.h"
+#include "herald/reply.h"
 #include "scripts.h"
 
 struct ledger {
@@ -46,12 +47,5 @@ void ledger_call_rate(struct ledger_call *call,
                       const struct rate *rate); /* three arguments, as limits.lua wants them */
 /* Sends it; on false it has been freed. */
 bool ledger_call_send(struct ledger_call *call, struct err *err) MUST_CHECK;
-
-/* Reading replies without trusting their shape. */
-const char *reply_text(const redisReply *reply, size_t at, size_t *ret_len); /* NULL if it is no string */
-int64_t reply_number(const redisReply *reply,
-                     size_t at); /* integers and decimal strings; 0 for anything else */
-const redisReply *reply_array(const redisReply *reply, size_t at); /* NULL if it is no array */
-size_t reply_count(const redisReply *reply);
 
 #endif

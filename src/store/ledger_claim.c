@@ -32,9 +32,9 @@ static void read_claimed(struct ledger *ledger, const redisReply *list, struct c
     size_t item_count = 0;
     for (size_t at = 0; at + 7 <= reply_count(list); at += 7) {
         size_t payload_len = 0;
-        const char *eid = reply_text(list, at, NULL);
-        const char *payload = reply_text(list, at + 6, &payload_len);
-        unsigned ordinal = (unsigned)reply_number(list, at + 1);
+        const char *eid = reply_text(reply_at(list, at), NULL);
+        const char *payload = reply_text(reply_at(list, at + 6), &payload_len);
+        unsigned ordinal = (unsigned)reply_number(reply_at(list, at + 1));
         struct delivery *delivery = NULL;
         struct err err = {.kind = ERR_INPUT};
         if (eid == NULL || payload == NULL) {
@@ -49,18 +49,19 @@ static void read_claimed(struct ledger *ledger, const redisReply *list, struct c
             struct claim_notice *notice = &dead[ret->dead_count++];
             *notice = (struct claim_notice){.ordinal = ordinal, .text = "payload is damaged", .meta = ""};
             snprintf(notice->eid, sizeof notice->eid, "%s", eid);
-            items[item_count++] = (struct ledger_item){.eid = notice->eid,
-                                                       .ordinal = ordinal,
-                                                       .fence = (uint64_t)reply_number(list, at + 2),
-                                                       .attempts = (unsigned)reply_number(list, at + 3),
-                                                       .text = notice->text,
-                                                       .what = FAIL_DEAD};
+            items[item_count++] =
+                (struct ledger_item){.eid = notice->eid,
+                                     .ordinal = ordinal,
+                                     .fence = (uint64_t)reply_number(reply_at(list, at + 2)),
+                                     .attempts = (unsigned)reply_number(reply_at(list, at + 3)),
+                                     .text = notice->text,
+                                     .what = FAIL_DEAD};
             continue;
         }
-        delivery->fence = (uint64_t)reply_number(list, at + 2);
-        delivery->attempt_number = (unsigned)reply_number(list, at + 3) + 1;
-        delivery->crashes = (unsigned)reply_number(list, at + 4);
-        delivery->accepted_ms = reply_number(list, at + 5);
+        delivery->fence = (uint64_t)reply_number(reply_at(list, at + 2));
+        delivery->attempt_number = (unsigned)reply_number(reply_at(list, at + 3)) + 1;
+        delivery->crashes = (unsigned)reply_number(reply_at(list, at + 4));
+        delivery->accepted_ms = reply_number(reply_at(list, at + 5));
         *last = delivery;
         last = &delivery->next;
         ret->claimed_count++;
@@ -74,13 +75,13 @@ static size_t read_notices(const redisReply *list, bool has_slot, struct claim_n
     size_t width = has_slot ? 5 : 4;
     size_t count = 0;
     for (size_t at = 0; at + width <= reply_count(list) && count < LEDGER_MAX_CLAIM; at += width) {
-        const char *eid = reply_text(list, at, NULL);
-        const char *text = reply_text(list, at + width - 2, NULL);
-        const char *meta = reply_text(list, at + width - 1, NULL);
+        const char *eid = reply_text(reply_at(list, at), NULL);
+        const char *text = reply_text(reply_at(list, at + width - 2), NULL);
+        const char *meta = reply_text(reply_at(list, at + width - 1), NULL);
         struct claim_notice *notice = &ret[count++];
         snprintf(notice->eid, sizeof notice->eid, "%s", eid != NULL ? eid : "");
-        notice->ordinal = (unsigned)reply_number(list, at + 1);
-        notice->slot_ms = has_slot ? reply_number(list, at + 2) : 0;
+        notice->ordinal = (unsigned)reply_number(reply_at(list, at + 1));
+        notice->slot_ms = has_slot ? reply_number(reply_at(list, at + 2)) : 0;
         notice->text = text != NULL ? text : "";
         notice->meta = meta != NULL ? meta : "";
     }
@@ -95,17 +96,17 @@ static void on_reply(struct ledger_call *call, const redisReply *reply, const st
     }
     struct claim_notice limited[LEDGER_MAX_CLAIM], dead[LEDGER_MAX_CLAIM];
     struct claim_result result = {
-        .now_ms = reply_number(reply, 0),
-        .limiter_errors = (unsigned)reply_number(reply, 1),
-        .wait_ms = reply_number(reply, 2),
-        .next_due_ms = reply_number(reply, 3),
-        .damaged = (unsigned)reply_number(reply, 7),
+        .now_ms = reply_number(reply_at(reply, 0)),
+        .limiter_errors = (unsigned)reply_number(reply_at(reply, 1)),
+        .wait_ms = reply_number(reply_at(reply, 2)),
+        .next_due_ms = reply_number(reply_at(reply, 3)),
+        .damaged = (unsigned)reply_number(reply_at(reply, 7)),
         .limited = limited,
         .dead = dead,
     };
-    result.limited_count = read_notices(reply_array(reply, 5), true, limited);
-    result.dead_count = read_notices(reply_array(reply, 6), false, dead);
-    read_claimed(call->ledger, reply_array(reply, 4), dead, &result);
+    result.limited_count = read_notices(reply_at(reply, 5), true, limited);
+    result.dead_count = read_notices(reply_at(reply, 6), false, dead);
+    read_claimed(call->ledger, reply_at(reply, 4), dead, &result);
     call->callback.on_claimed(call->arg, &result, NULL);
 }
 

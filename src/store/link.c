@@ -1,9 +1,9 @@
 /* link.c - one connection to Redis on the loop; see link.h.
  *
- * A state is a place in one line: WAITING (a timer runs) → DIALING (dial.c is at it) → HANDSHAKE → READY → WAITING …, and CLOSING from
- * anywhere; tear_down is the only way back. The struct is freed in the close callback of its timer, a loop turn after link_close, so a
- * callback that closes or resets the link leaves valid memory behind; `generation` tells the code above that the connection is another one.
- * Loop thread.
+ * A state is a place in one line: WAITING (a timer runs) → DIALING (dial.c is at it) → HANDSHAKE → READY →
+ * WAITING …, and CLOSING from anywhere; tear_down is the only way back. The struct is freed in the close
+ * callback of its timer, a loop turn after link_close, so a callback that closes or resets the link leaves
+ * valid memory behind; `generation` tells the code above that the connection is another one. Loop thread.
  */
 #include "herald/link.h"
 
@@ -25,11 +25,15 @@
 
 #define RECONNECT_STEP_MS 50
 #define RECONNECT_MAX_MS 2000
-#define STEADY_MS 2000               /* a connection that lasts less was no success as far as the next wait goes */
+#define STEADY_MS 2000 /* a connection that lasts less was no success as far as the next wait goes */
 #define READ_CHUNK (32 * 1024)
-#define READS_PER_TURN 8             /* then the loop's other work has its turn */
-#define IDLE_READER (64 * 1024)      /* what hiredis keeps between replies: two chunks; by default it would allocate at every read */
-#define MAX_REPLY (64 * 1024 * 1024) /* a whole claim is 1 MiB, a stream read is smaller: more is a mistake, and memory is bounded */
+#define READS_PER_TURN 8 /* then the loop's other work has its turn */
+#define IDLE_READER                                                                                          \
+    (64 *                                                                                                    \
+     1024) /* what hiredis keeps between replies: two chunks; by default it would allocate at every read */
+#define MAX_REPLY                                                                                            \
+    (64 * 1024 *                                                                                             \
+     1024) /* a whole claim is 1 MiB, a stream read is smaller: more is a mistake, and memory is bounded */
 
 enum state { WAITING, DIALING, HANDSHAKE, READY, CLOSING };
 
@@ -39,9 +43,10 @@ struct link {
     enum state state;
     unsigned generation; /* of the connection */
 
-    uv_timer_t timer;     /* WAITING: until the next attempt. HANDSHAKE, READY: when the oldest command may be late */
-    struct dial *dial; /* DIALING only; frees itself */
-    struct wire *wire; /* HANDSHAKE and READY only; frees itself */
+    uv_timer_t
+        timer; /* WAITING: until the next attempt. HANDSHAKE, READY: when the oldest command may be late */
+    struct dial *dial;   /* DIALING only; frees itself */
+    struct wire *wire;   /* HANDSHAKE and READY only; frees itself */
     redisReader *reader; /* owned; lives with the wire */
     struct pending pending;
 
@@ -84,9 +89,11 @@ static void drop_wire(struct link *link)
     link->on_readable = NULL;
 }
 
-/* --- commands --------------------------------------------------------------------------------------------------- */
+/* --- commands
+ * --------------------------------------------------------------------------------------------------- */
 
-/* Makes the timer look when the oldest command may be late. Left alone while it runs: one start per deadline, not per command. */
+/* Makes the timer look when the oldest command may be late. Left alone while it runs: one start per deadline,
+ * not per command. */
 static void watch_oldest(struct link *link)
 {
     const struct pending_command *oldest = pending_oldest(&link->pending);
@@ -97,10 +104,12 @@ static void watch_oldest(struct link *link)
     uv_timer_start(&link->timer, on_timer, left_ms > 1 ? (uint64_t)left_ms : 1, 0);
 }
 
-static bool queue(struct link *link, const char *bytes, size_t len, link_reply_fn *on_reply, void *arg, struct err *err)
+static bool queue(struct link *link, const char *bytes, size_t len, link_reply_fn *on_reply, void *arg,
+                  struct err *err)
 {
     if (!pending_reserve(&link->pending))
-        return err_set(err, ERR_TRANSIENT, "%zu commands wait for Redis: no more are taken", link->pending.count);
+        return err_set(err, ERR_TRANSIENT, "%zu commands wait for Redis: no more are taken",
+                       link->pending.count);
     if (!wire_write(link->wire, bytes, len, err))
         return false;
     pending_push(&link->pending,
@@ -113,7 +122,8 @@ static bool format_and_queue(struct link *link, int argc, const char *const *arg
                              link_reply_fn *on_reply, void *arg, struct err *err)
 {
     char *bytes = NULL;
-    /* hiredis doesn't write to argv; its prototype only lacks a const. It answers int in 0.14, long long in 1.x. */
+    /* hiredis doesn't write to argv; its prototype only lacks a const. It answers int in 0.14, long long
+     * in 1.x. */
     long long len = redisFormatCommandArgv(&bytes, argc, (const char **)argv, argv_len);
 
     if (len < 0)
@@ -129,7 +139,8 @@ static void answer(struct pending_command command, const redisReply *reply)
         command.on_reply(command.arg, reply);
 }
 
-/* --- the handshake ---------------------------------------------------------------------------------------------- */
+/* --- the handshake
+ * ---------------------------------------------------------------------------------------------- */
 
 static void on_handshake_reply(void *arg, const redisReply *reply)
 {
@@ -205,9 +216,11 @@ static void start_dialing(struct link *link)
         tear_down(link, err.text);
 }
 
-/* --- the end of a connection ------------------------------------------------------------------------------------ */
+/* --- the end of a connection
+ * ------------------------------------------------------------------------------------ */
 
-/* Each callback may call anything: it finds a link that takes no commands, and one that is taken out is not answered twice. */
+/* Each callback may call anything: it finds a link that takes no commands, and one that is taken out is not
+ * answered twice. */
 static void fail_pending(struct link *link)
 {
     struct pending_command command;
@@ -220,7 +233,8 @@ static void wait_to_reconnect(struct link *link, bool was_steady)
 {
     link->tries = was_steady ? 1 : link->tries + 1;
     uint32_t random = 0;
-    (void)uv_random(NULL, NULL, &random, sizeof(random), 0, NULL); /* without it the jitter is lost, no more */
+    (void)uv_random(NULL, NULL, &random, sizeof(random), 0,
+                    NULL); /* without it the jitter is lost, no more */
     int64_t wait_ms = backoff_reconnect_ms(link->tries, RECONNECT_STEP_MS, RECONNECT_MAX_MS, random);
     uv_timer_start(&link->timer, on_timer, wait_ms > 0 ? (uint64_t)wait_ms : 0, 0);
 }
@@ -254,7 +268,8 @@ static void tear_down(struct link *link, const char *reason)
     }
 }
 
-/* --- what the loop calls ---------------------------------------------------------------------------------------- */
+/* --- what the loop calls
+ * ---------------------------------------------------------------------------------------- */
 
 /* Hands one reply to whom it belongs. */
 static void deliver(struct link *link, const redisReply *reply)
@@ -273,7 +288,8 @@ static void deliver(struct link *link, const redisReply *reply)
     tear_down(link, reason);
 }
 
-/* Reads and delivers what has come; false when the connection ended or its socket was taken while doing so. */
+/* Reads and delivers what has come; false when the connection ended or its socket was taken while doing so.
+ */
 static bool read_replies(struct link *link)
 {
     unsigned generation = link->generation;
@@ -287,7 +303,8 @@ static bool read_replies(struct link *link)
             tear_down(link, n == 0 ? "Redis closed the connection" : strerror(errno));
             return false;
         }
-        (void)redisReaderFeed(link->reader, chunk, (size_t)n); /* its error stays in the reader and is seen below */
+        (void)redisReaderFeed(link->reader, chunk,
+                              (size_t)n); /* its error stays in the reader and is seen below */
 
         for (;;) {
             void *reply = NULL;
@@ -323,7 +340,8 @@ static void on_event(void *arg, int status)
         link->on_readable(link->readable_arg, status);
         return;
     }
-    /* What Redis said before it hung up ("max number of clients reached") is the better reason: it is read first. */
+    /* What Redis said before it hung up ("max number of clients reached") is the better reason: it is read
+     * first. */
     (void)read_replies(link);
     if (status < 0 && generation == link->generation && link->on_readable == NULL)
         tear_down(link, "the connection broke");
@@ -338,7 +356,8 @@ static void on_timer(uv_timer_t *handle)
         start_dialing(link);
         return;
     }
-    /* If it was we who stood still (a stopped process, a suspended machine), the answers are there already and only unread. */
+    /* If it was we who stood still (a stopped process, a suspended machine), the answers are there already
+     * and only unread. */
     if (link_oldest_ms(link) >= link->options.redis->command_timeout_ms && link->on_readable == NULL)
         (void)read_replies(link);
     if (generation != link->generation)
@@ -353,7 +372,8 @@ static void on_timer(uv_timer_t *handle)
     watch_oldest(link);
 }
 
-/* --- the contract ----------------------------------------------------------------------------------------------- */
+/* --- the contract
+ * ----------------------------------------------------------------------------------------------- */
 
 bool link_open(const struct link_options *options, struct link **ret, struct err *err)
 {
@@ -411,8 +431,8 @@ static bool can_take_commands(const struct link *link, struct err *err)
     return true;
 }
 
-bool link_command(struct link *link, int argc, const char *const *argv, const size_t *argv_len, link_reply_fn *on_reply,
-                  void *arg, struct err *err)
+bool link_command(struct link *link, int argc, const char *const *argv, const size_t *argv_len,
+                  link_reply_fn *on_reply, void *arg, struct err *err)
 {
     return can_take_commands(link, err) && format_and_queue(link, argc, argv, argv_len, on_reply, arg, err);
 }

@@ -1,4 +1,5 @@
-/* pending.h - the commands that wait for their replies, oldest first, each with when it was sent. Loop thread only. */
+/* pending.h - the commands that wait for their replies, oldest first, each with when it was sent. Loop thread
+ * only. */
 #ifndef HERALD_STORE_PENDING_H
 #define HERALD_STORE_PENDING_H
 

@@ -7,7 +7,8 @@
 #define SHORTEST_ELEMENT 3 /* "+\r\n" */
 #define MAX_DIGITS 19      /* of an int64 */
 
-/* The content of the line that begins at *at: *ret_end is where its CR stands, and *at moves behind its LF. */
+/* The content of the line that begins at *at: *ret_end is where its CR stands, and *at moves behind its LF.
+ */
 static enum resp_status scan_line(const char *bytes, size_t len, size_t *at, size_t *ret_end)
 {
     const char *cr = memchr(bytes + *at, '\r', len - *at);
@@ -55,7 +56,8 @@ static enum resp_status scan_number(const char *bytes, size_t len, size_t *at, i
     return RESP_WHOLE;
 }
 
-/* A bulk behind its '$'. Its place is known as soon as its header is whole; *at then is where it ends, be it there or not. */
+/* A bulk behind its '$'. Its place is known as soon as its header is whole; *at then is where it ends, be it
+ * there or not. */
 static enum resp_status scan_bulk(const char *bytes, size_t len, size_t *at, struct resp_element *ret)
 {
     int64_t content_len = 0;

@@ -1,6 +1,7 @@
 /* subscriber.c - pub/sub by peek, accept, consume; see subscriber.h.
  *
- * A connection goes DOWN → SUBSCRIBING → SUBSCRIBED → DOWN. While connected, one of these is so, and `pump` decides which:
+ * A connection goes DOWN → SUBSCRIBING → SUBSCRIBED → DOWN. While connected, one of these is so, and `pump`
+ * decides which:
  *   - a batch is with the owner: no polling; consume, retry or the end of everything goes on from there;
  *   - the reply at the head of the socket is not whole: wait_for_more (SO_RCVLOWAT, or a timer);
  *   - it can't be seen whole: `is_taking`, it is received before it is safe;
@@ -20,11 +21,12 @@
 #include "herald/buffer.h"
 #include "herald/clock.h"
 #include "herald/link.h"
-#include "intake.h"
+#include "peek.h"
 
 #define REARM_MAX_MS 50
-/* An incomplete reply that has not grown for so long can't be seen whole: a unix socket is full, a TCP window does not open. (If it is
- * Redis that is slow, receiving it early costs its safety until it is whole, no more.) */
+/* An incomplete reply that has not grown for so long can't be seen whole: a unix socket is full, a TCP window
+ * does not open. (If it is Redis that is slow, receiving it early costs its safety until it is whole, no
+ * more.) */
 #define STALL_MS 100
 #define MAX_SUBSCRIBE (1024 * 1024) /* bytes of the SUBSCRIBE command: thousands of channels */
 
@@ -33,24 +35,24 @@ enum state { DOWN, SUBSCRIBING, SUBSCRIBED, CLOSING };
 struct subscriber {
     struct subscriber_options options;
     enum state state;
-    struct link *link; /* owned; closed by subscriber_close */
+    struct link *link;       /* owned; closed by subscriber_close */
     struct buffer subscribe; /* the command */
-    struct intake intake;
-    uv_timer_t timer;     /* looks again, or hands up again */
-    uv_timer_t ack_timer; /* SUBSCRIBING: the acknowledgements' deadline */
+    struct peek peek;
+    uv_timer_t timer;      /* looks again, or hands up again */
+    uv_timer_t ack_timer;  /* SUBSCRIBING: the acknowledgements' deadline */
     unsigned open_handles; /* the link's is one */
-    unsigned failures; /* since it last was subscribed */
+    unsigned failures;     /* since it last was subscribed */
     bool is_paused;
     bool is_peer_gone; /* what waits in the socket is all that will ever come */
 
-    char ending[256];      /* why the connection is given up; "" while it is not */
-    uint64_t ending_at;    /* intake.consumed at which all that waited then is handed up */
+    char ending[256];   /* why the connection is given up; "" while it is not */
+    uint64_t ending_at; /* peek.consumed at which all that waited then is handed up */
 
-    struct batch batch;   /* with the owner while is_batch_out */
+    struct batch batch; /* with the owner while is_batch_out */
     bool is_batch_out;
-    bool is_taking;   /* the batch's bytes, or those of the reply at the head, have left the socket already */
-    size_t seen;      /* of an incomplete reply, when we last looked */
-    int64_t seen_ms;  /* mono: since when it has not grown */
+    bool is_taking;  /* the batch's bytes, or those of the reply at the head, have left the socket already */
+    size_t seen;     /* of an incomplete reply, when we last looked */
+    int64_t seen_ms; /* mono: since when it has not grown */
     uint64_t rearm_ms;
 
     void (*on_closed)(void *arg);
@@ -81,7 +83,8 @@ static void forget_incomplete(struct subscriber *subscriber)
     subscriber->rearm_ms = 1;
 }
 
-/* --- batches ---------------------------------------------------------------------------------------------------- */
+/* --- batches
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void hand_up(struct subscriber *subscriber)
 {
@@ -104,13 +107,14 @@ static bool notice_subscribed(struct subscriber *subscriber)
     return is_up(subscriber);
 }
 
-/* --- replies that can't be seen whole ---------------------------------------------------------------------------- */
+/* --- replies that can't be seen whole
+ * ---------------------------------------------------------------------------- */
 
-/* Receives the reply at the head as far as it has come. `head`: what is known of it by peeking, NULL after the first time. True: it is whole,
- * and *ret says what it is. */
+/* Receives the reply at the head as far as it has come. `head`: what is known of it by peeking, NULL after
+ * the first time. True: it is whole, and *ret says what it is. */
 static bool receive_head(struct subscriber *subscriber, const struct resp_reply *head, struct resp_reply *ret)
 {
-    struct intake *intake = &subscriber->intake;
+    struct peek *peek = &subscriber->peek;
     struct err err = {0};
 
     for (;;) {
@@ -118,22 +122,23 @@ static bool receive_head(struct subscriber *subscriber, const struct resp_reply 
         if (head != NULL)
             *ret = *head;
         else
-            status = resp_scan(intake->bytes, intake->kept, ret);
+            status = resp_scan(peek->bytes, peek->kept, ret);
         head = NULL;
-        if (status == RESP_WHOLE || (status == RESP_PARTIAL && ret->is_exact && intake->taken == ret->frame_len))
+        if (status == RESP_WHOLE ||
+            (status == RESP_PARTIAL && ret->is_exact && peek->taken == ret->frame_len))
             return true;
 
-        size_t keep = status == RESP_PARTIAL ? batch_keep(intake->bytes, ret, intake->cap) : 0;
+        size_t keep = status == RESP_PARTIAL ? batch_keep(peek->bytes, ret, peek->cap) : 0;
         if (keep == 0) {
             finish(subscriber, "desynchronised: what began as a reply goes on as none");
             return false;
         }
-        enum intake_status taken = intake_take(intake, keep, ret->frame_len, &err);
-        if (taken == INTAKE_OK && intake->taken == ret->frame_len)
+        enum peek_status taken = peek_take(peek, keep, ret->frame_len, &err);
+        if (taken == PEEK_OK && peek->taken == ret->frame_len)
             continue; /* all that was known to be missing is here: look what it says */
-        if (taken == INTAKE_GONE)
+        if (taken == PEEK_GONE)
             finish(subscriber, err.text);
-        else if (taken == INTAKE_EMPTY && subscriber->is_peer_gone)
+        else if (taken == PEEK_EMPTY && subscriber->is_peer_gone)
             finish(subscriber, "the connection broke within a message");
         else
             link_poll(subscriber->link, true);
@@ -144,13 +149,13 @@ static bool receive_head(struct subscriber *subscriber, const struct resp_reply 
 /* The whole reply is a batch of its own, if it is a message of ours. */
 static void take(struct subscriber *subscriber, const struct resp_reply *head)
 {
-    struct intake *intake = &subscriber->intake;
+    struct peek *peek = &subscriber->peek;
     struct resp_reply reply;
     struct err err = {0};
 
     if (!receive_head(subscriber, head, &reply))
         return;
-    if (!batch_note(&subscriber->batch, intake->bytes, &reply, intake->consumed - intake->taken, &err)) {
+    if (!batch_note(&subscriber->batch, peek->bytes, &reply, peek->consumed - peek->taken, &err)) {
         finish(subscriber, err.text);
         return;
     }
@@ -159,27 +164,29 @@ static void take(struct subscriber *subscriber, const struct resp_reply *head)
         return;
     }
     subscriber->is_taking = false;
-    intake_end_taking(intake);
+    peek_end_taking(peek);
     if (notice_subscribed(subscriber))
         link_poll(subscriber->link, true);
 }
 
-/* --- what comes next ---------------------------------------------------------------------------------------------- */
+/* --- what comes next
+ * ---------------------------------------------------------------------------------------------- */
 
 /* The reply at the head is incomplete, though we have just looked. */
 static void wait_for_more(struct subscriber *subscriber, const struct resp_reply *head, bool is_polled)
 {
-    struct intake *intake = &subscriber->intake;
-    size_t lowat = intake->lowat;
+    struct peek *peek = &subscriber->peek;
+    size_t lowat = peek->lowat;
     int64_t now_ms = clock_mono_ms();
-    bool can_grow = head->frame_len <= intake->cap;
+    bool can_grow = head->frame_len <= peek->cap;
 
     if (subscriber->ending[0] != '\0' || subscriber->is_peer_gone) {
-        finish(subscriber, subscriber->ending[0] != '\0' ? subscriber->ending : "the connection broke within a message");
+        finish(subscriber,
+               subscriber->ending[0] != '\0' ? subscriber->ending : "the connection broke within a message");
         return;
     }
-    if (intake->end > subscriber->seen) {
-        subscriber->seen = intake->end;
+    if (peek->end > subscriber->seen) {
+        subscriber->seen = peek->end;
         subscriber->seen_ms = now_ms;
         subscriber->rearm_ms = 1;
     } else if (now_ms - subscriber->seen_ms >= STALL_MS) {
@@ -187,15 +194,16 @@ static void wait_for_more(struct subscriber *subscriber, const struct resp_reply
     }
     if (!can_grow) {
         uv_timer_stop(&subscriber->timer);
-        (void)intake_await(intake, 1);
+        (void)peek_await(peek, 1);
         subscriber->is_taking = true;
         take(subscriber, head);
         return;
     }
 
-    /* TCP: poll keeps quiet until the reply is whole, and the timer only watches that it grows. If poll calls all the same (the window is shut
-     * before the mark is reached), or on a unix socket, which knows no mark, it would spin: then the timer looks. */
-    bool is_quiet = intake_await(intake, head->frame_len) && !(is_polled && lowat == head->frame_len);
+    /* TCP: poll keeps quiet until the reply is whole, and the timer only watches that it grows. If poll calls
+     * all the same (the window is shut before the mark is reached), or on a unix socket, which knows no mark,
+     * it would spin: then the timer looks. */
+    bool is_quiet = peek_await(peek, head->frame_len) && !(is_polled && lowat == head->frame_len);
     link_poll(subscriber->link, is_quiet);
     arm(subscriber, is_quiet ? STALL_MS : subscriber->rearm_ms);
     if (!is_quiet && (subscriber->rearm_ms *= 2) > REARM_MAX_MS)
@@ -214,20 +222,21 @@ static void wait_for_first(struct subscriber *subscriber)
         finish(subscriber, "the connection broke");
         return;
     }
-    (void)intake_await(&subscriber->intake, 1);
+    (void)peek_await(&subscriber->peek, 1);
     link_poll(subscriber->link, true);
 }
 
-/* Goes on as far as it can without waiting: to a batch, to a wait, or to the end. is_polled: because poll says there is something. */
+/* Goes on as far as it can without waiting: to a batch, to a wait, or to the end. is_polled: because poll
+ * says there is something. */
 static void pump(struct subscriber *subscriber, bool is_polled)
 {
-    struct intake *intake = &subscriber->intake;
+    struct peek *peek = &subscriber->peek;
     bool is_fresh = false;
     struct err err = {0};
 
     if (!is_up(subscriber) || subscriber->is_batch_out)
         return;
-    if (subscriber->ending[0] != '\0' && (subscriber->is_paused || intake->consumed >= subscriber->ending_at)) {
+    if (subscriber->ending[0] != '\0' && (subscriber->is_paused || peek->consumed >= subscriber->ending_at)) {
         finish(subscriber, subscriber->ending);
         return;
     }
@@ -243,8 +252,8 @@ static void pump(struct subscriber *subscriber, bool is_polled)
             link_poll(subscriber->link, false);
             return;
         }
-        if (!batch_frame(&subscriber->batch, intake->bytes + intake->start, intake->end - intake->start, intake->consumed,
-                         &head, &err)) {
+        if (!batch_frame(&subscriber->batch, peek->bytes + peek->start, peek->end - peek->start,
+                         peek->consumed, &head, &err)) {
             finish(subscriber, err.text);
             return;
         }
@@ -255,7 +264,7 @@ static void pump(struct subscriber *subscriber, bool is_polled)
         }
         if (subscriber->batch.frame_bytes > 0) { /* acknowledgements, and what is for nobody */
             forget_incomplete(subscriber);
-            if (intake_consume(intake, subscriber->batch.frame_bytes, &err) != INTAKE_OK) {
+            if (peek_consume(peek, subscriber->batch.frame_bytes, &err) != PEEK_OK) {
                 finish(subscriber, err.text);
                 return;
             }
@@ -267,14 +276,14 @@ static void pump(struct subscriber *subscriber, bool is_polled)
             wait_for_more(subscriber, &head, is_polled);
             return;
         }
-        switch (intake_peek(intake, &err)) {
-        case INTAKE_OK:
+        switch (peek_peek(peek, &err)) {
+        case PEEK_OK:
             is_fresh = true;
             break;
-        case INTAKE_EMPTY:
+        case PEEK_EMPTY:
             wait_for_first(subscriber);
             return;
-        case INTAKE_GONE:
+        case PEEK_GONE:
             finish(subscriber, subscriber->ending[0] != '\0' ? subscriber->ending : err.text);
             return;
         }
@@ -313,7 +322,8 @@ static void on_ack_deadline(uv_timer_t *handle)
     finish(subscriber, reason);
 }
 
-/* --- the link's events -------------------------------------------------------------------------------------------- */
+/* --- the link's events
+ * -------------------------------------------------------------------------------------------- */
 
 static void on_link_ready(void *arg)
 {
@@ -325,7 +335,7 @@ static void on_link_ready(void *arg)
         finish(subscriber, "desynchronised: Redis said more than it was asked for");
         return;
     }
-    intake_open(&subscriber->intake, fd, link_is_unix(subscriber->link));
+    peek_open(&subscriber->peek, fd, link_is_unix(subscriber->link));
     forget_incomplete(subscriber);
     subscriber->state = SUBSCRIBING;
     subscriber->batch.acks = 0;
@@ -334,7 +344,8 @@ static void on_link_ready(void *arg)
         finish(subscriber, err.text);
         return;
     }
-    uv_timer_start(&subscriber->ack_timer, on_ack_deadline, (uint64_t)subscriber->options.redis->command_timeout_ms, 0);
+    uv_timer_start(&subscriber->ack_timer, on_ack_deadline,
+                   (uint64_t)subscriber->options.redis->command_timeout_ms, 0);
     link_poll(subscriber->link, true);
 }
 
@@ -355,7 +366,7 @@ static void on_link_lost(void *arg, const char *reason)
     subscriber->is_batch_out = false;
     subscriber->is_taking = false;
     subscriber->ending[0] = '\0';
-    intake_open(&subscriber->intake, -1, false);
+    peek_open(&subscriber->peek, -1, false);
     if (was_subscribed)
         subscriber->options.callbacks.on_lost(subscriber->options.callbacks.arg, reason);
     else
@@ -368,7 +379,8 @@ static void on_link_failed(void *arg, unsigned attempt, const char *reason)
     tell_failure(arg, reason);
 }
 
-/* --- the contract --------------------------------------------------------------------------------------------------- */
+/* --- the contract
+ * --------------------------------------------------------------------------------------------------- */
 
 static void append_bulk(struct buffer *buffer, const char *text)
 {
@@ -403,7 +415,7 @@ bool subscriber_open(const struct subscriber_options *options, struct subscriber
         err_set(err, ERR_NOMEM, "no memory to subscribe to %zu channels", options->channel_count);
         goto fail;
     }
-    if (!intake_init(&subscriber->intake, SUBSCRIBER_PEEK_BYTES, err) ||
+    if (!peek_init(&subscriber->peek, SUBSCRIBER_PEEK_BYTES, err) ||
         !link_open(&link_options, &subscriber->link, err))
         goto fail;
 
@@ -416,7 +428,7 @@ bool subscriber_open(const struct subscriber_options *options, struct subscriber
     return true;
 
 fail:
-    intake_done(&subscriber->intake);
+    peek_done(&subscriber->peek);
     buffer_done(&subscriber->subscribe);
     free(subscriber);
     return false;
@@ -428,7 +440,7 @@ static void release_one(struct subscriber *subscriber)
         return;
     void (*on_closed)(void *) = subscriber->on_closed;
     void *arg = subscriber->closed_arg;
-    intake_done(&subscriber->intake);
+    peek_done(&subscriber->peek);
     buffer_done(&subscriber->subscribe);
     free(subscriber);
     if (on_closed != NULL)
@@ -460,7 +472,7 @@ void subscriber_close(struct subscriber *subscriber, void (*on_closed)(void *arg
 
 void subscriber_consume(struct subscriber *subscriber)
 {
-    struct intake *intake = &subscriber->intake;
+    struct peek *peek = &subscriber->peek;
     struct err err = {0};
 
     if (!is_up(subscriber) || !subscriber->is_batch_out) /* the batch was of a connection that is over */
@@ -469,8 +481,8 @@ void subscriber_consume(struct subscriber *subscriber)
     uv_timer_stop(&subscriber->timer);
     if (subscriber->is_taking) {
         subscriber->is_taking = false;
-        intake_end_taking(intake);
-    } else if (intake_consume(intake, subscriber->batch.frame_bytes, &err) != INTAKE_OK) {
+        peek_end_taking(peek);
+    } else if (peek_consume(peek, subscriber->batch.frame_bytes, &err) != PEEK_OK) {
         snprintf(subscriber->ending, sizeof(subscriber->ending), "%.*s", (int)sizeof(subscriber->ending) - 1,
                  err.text);
         subscriber->ending_at = 0; /* what was seen beyond it is in doubt: nothing more is handed up */
@@ -480,7 +492,7 @@ void subscriber_consume(struct subscriber *subscriber)
     if (subscriber->ending[0] != '\0') {
         arm(subscriber, 0);
     } else if (!subscriber->is_paused) {
-        (void)intake_await(intake, 1);
+        (void)peek_await(peek, 1);
         link_poll(subscriber->link, true);
     }
 }
@@ -506,7 +518,7 @@ void subscriber_reset(struct subscriber *subscriber, const char *reason)
     if (!is_up(subscriber) || subscriber->ending[0] != '\0')
         return;
     snprintf(subscriber->ending, sizeof(subscriber->ending), "%s", reason);
-    subscriber->ending_at = subscriber->intake.consumed + intake_waiting(&subscriber->intake);
+    subscriber->ending_at = subscriber->peek.consumed + peek_waiting(&subscriber->peek);
     if (!subscriber->is_batch_out)
         arm(subscriber, 0);
 }

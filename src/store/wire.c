@@ -1,5 +1,5 @@
-/* wire.c - a connected socket on the loop; see wire.h. Its handles live on for a loop turn after it: the struct goes with the last of them.
- * Loop thread. */
+/* wire.c - a connected socket on the loop; see wire.h. Its handles live on for a loop turn after it: the
+ * struct goes with the last of them. Loop thread. */
 #include "wire.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@ struct wire {
     void *arg;
     int poll_events; /* as started */
     bool is_read_wanted;
-    bool is_blocked; /* the kernel took no more, or an error that poll will report */
+    bool is_blocked;      /* the kernel took no more, or an error that poll will report */
     struct buffer output; /* [sent, len) is to be sent */
     size_t sent;
 };
@@ -75,8 +75,8 @@ static bool flush(struct wire *wire)
     return true;
 }
 
-/* All that was written in this turn leaves in one send. An error is left to poll, which reports it in the next turn: an event told from
- * here would have its own writes miss this one. */
+/* All that was written in this turn leaves in one send. An error is left to poll, which reports it in the
+ * next turn: an event told from here would have its own writes miss this one. */
 static void on_prepare(uv_prepare_t *handle)
 {
     struct wire *wire = handle->data;
@@ -108,7 +108,8 @@ static void on_poll(uv_poll_t *handle, int status, int events)
         wire->on_event(wire->arg, status < 0 ? status : 0);
 }
 
-bool wire_open(uv_loop_t *loop, int fd, wire_event_fn *on_event, void *arg, struct wire **ret, struct err *err)
+bool wire_open(uv_loop_t *loop, int fd, wire_event_fn *on_event, void *arg, struct wire **ret,
+               struct err *err)
 {
     struct wire *wire = calloc(1, sizeof(*wire));
     int status = 0;
@@ -129,7 +130,8 @@ bool wire_open(uv_loop_t *loop, int fd, wire_event_fn *on_event, void *arg, stru
     wire->fd = fd;
     wire->on_event = on_event;
     wire->arg = arg;
-    buffer_init(&wire->output, 2 * (size_t)LINK_MAX_OUTPUT); /* unsent bytes, and as many sent ones not yet moved away */
+    buffer_init(&wire->output,
+                2 * (size_t)LINK_MAX_OUTPUT); /* unsent bytes, and as many sent ones not yet moved away */
     wire_want_read(wire, true);
     *ret = wire;
     return true;
@@ -165,8 +167,10 @@ void wire_want_read(struct wire *wire, bool is_wanted)
 bool wire_write(struct wire *wire, const char *bytes, size_t len, struct err *err)
 {
     if (len > LINK_MAX_OUTPUT - unsent(wire))
-        return err_set(err, ERR_TRANSIENT, "%zu bytes wait to be sent to Redis: no more are taken", unsent(wire));
-    if (wire->sent > 0 && wire->sent >= wire->output.len / 2) { /* so that each byte is moved once on average */
+        return err_set(err, ERR_TRANSIENT, "%zu bytes wait to be sent to Redis: no more are taken",
+                       unsent(wire));
+    if (wire->sent > 0 &&
+        wire->sent >= wire->output.len / 2) { /* so that each byte is moved once on average */
         buffer_consume(&wire->output, wire->sent);
         wire->sent = 0;
     }

@@ -1,4 +1,5 @@
-/* loop.h - a libuv loop in a test: turn it until something is so, and prove at the end that nothing is left in it. */
+/* loop.h - a libuv loop in a test: turn it until something is so, and prove at the end that nothing is left
+ * in it. */
 #ifndef HERALD_TESTS_LOOP_H
 #define HERALD_TESTS_LOOP_H
 
@@ -12,7 +13,8 @@
 /* Turns the loop until is_so(arg), for timeout_ms at most; whether it is. */
 bool loop_until(uv_loop_t *loop, bool (*is_so)(void *arg), void *arg, int timeout_ms);
 
-/* Turns it until nothing is left, then closes it; false when something is left after LOOP_PATIENCE_MS (a leaked handle). */
+/* Turns it until nothing is left, then closes it; false when something is left after LOOP_PATIENCE_MS (a
+ * leaked handle). */
 bool loop_finish(uv_loop_t *loop);
 
 #endif

@@ -29,9 +29,9 @@ struct redis_server {
     int port;
     char directory[64];
     char socket_path[96];
-    char *password; /* owned or NULL */
+    char *password;                 /* owned or NULL */
     char *extra_args[MAX_ARGS / 2]; /* owned, NULL-terminated */
-    redisContext *context; /* owned; NULL until it is needed */
+    redisContext *context;          /* owned; NULL until it is needed */
 };
 
 static void __attribute__((noreturn, format(printf, 1, 2))) give_up(const char *format, ...)
@@ -69,9 +69,21 @@ static void disconnect(struct redis_server *server)
 static void run_server(const struct redis_server *server, pid_t parent)
 {
     char port[8], log[96];
-    const char *argv[MAX_ARGS] = {"redis-server", "--port", port, "--bind", "127.0.0.1", "--unixsocket",
-                                  server->socket_path, "--dir", server->directory, "--logfile", log, "--save", "",
-                                  "--daemonize", "no"};
+    const char *argv[MAX_ARGS] = {"redis-server",
+                                  "--port",
+                                  port,
+                                  "--bind",
+                                  "127.0.0.1",
+                                  "--unixsocket",
+                                  server->socket_path,
+                                  "--dir",
+                                  server->directory,
+                                  "--logfile",
+                                  log,
+                                  "--save",
+                                  "",
+                                  "--daemonize",
+                                  "no"};
     size_t argc = 15;
 
     snprintf(port, sizeof(port), "%d", server->port);
@@ -251,7 +263,8 @@ void redis_server_authenticate(struct redis_server *server, const char *password
     server->password = strdup(password);
 }
 
-static redisReply *command(struct redis_server *server, int argc, const char *const *argv, const size_t *argv_len)
+static redisReply *command(struct redis_server *server, int argc, const char *const *argv,
+                           const size_t *argv_len)
 {
     struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
 
@@ -294,7 +307,8 @@ void redis_server_do(struct redis_server *server, const char *word, ...)
     freeReplyObject(reply);
 }
 
-long long redis_server_publish(struct redis_server *server, const char *channel, const void *bytes, size_t len)
+long long redis_server_publish(struct redis_server *server, const char *channel, const void *bytes,
+                               size_t len)
 {
     const char *argv[] = {"PUBLISH", channel, bytes};
     const size_t argv_len[] = {7, strlen(channel), len};

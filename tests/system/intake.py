@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
-import pathlib
+import os
 import time
 
 import herald
@@ -120,7 +120,8 @@ class Intake(herald.TestCase):
         self.client.publish_all("order:confirmed", (herald.order(n) for n in range(2000, 60000)))
         self.wait(lambda: herald.State(self.client).client.call("ZCARD", "herald:{0}:due:sink") >= 59900, 120, "all in Redis")
         self.wait(lambda: daemon.log.raw_count("event.accepted") == 60000, 30, "all accepted")
-        self.assertLess(daemon.process.stat()["rss"] - before, 16 * 1024 * KIB)
+        if not os.environ.get("HERALD_SANITIZE"):  # whose quarantine grows by design
+            self.assertLess(daemon.process.stat()["rss"] - before, 16 * 1024 * KIB)
         self.assertEqual(daemon.log.count("redis.lost"), 0)
 
     def test_a_recipient_in_the_event_is_used_only_where_the_source_allows_it(self):

@@ -87,7 +87,7 @@ Test(delivery, a_payload_is_written_as_the_protocol_says)
         "\\\"\xC3\x89\\\"\",\"locale\":\"pt-BR\"}\n" SCOPE_PUSH
         " {\"channel\":\"push\",\"provider\":\"apns\",\"name\":\"Ann \\\"\xC3\x89\\\"\",\"locale\":\"pt-BR\","
         "\"device\":" DEVICE "}\n" SCOPE_WEBHOOK " {\"channel\":\"webhook\",\"provider\":\"hook\",\"name\":"
-                                                 "\"Ann \\\"\xC3\x89\\\"\",\"locale\":\"pt-BR\"}\n"
+        "\"Ann \\\"\xC3\x89\\\"\",\"locale\":\"pt-BR\"}\n"
         "{\"id\":\"o-1\",\"userId\":\"u-7\",\"traceparent\":\"" TRACEPARENT "\"}\n" EVENT);
 }
 

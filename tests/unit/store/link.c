@@ -1,4 +1,5 @@
-/* link.c - one connection to a real Redis, and to a false one where Redis would not misbehave: tests of herald/link.h. */
+/* link.c - one connection to a real Redis, and to a false one where Redis would not misbehave: tests of
+ * herald/link.h. */
 #include "herald/link.h"
 
 #include <criterion/criterion.h>
@@ -27,7 +28,7 @@ struct world {
     bool is_closed;
     unsigned ready, lost, failed;
     unsigned attempt;
-    char reason[256]; /* of the last loss or failure */
+    char reason[256];        /* of the last loss or failure */
     unsigned replies, nulls; /* answers, by kind */
     long long last;          /* integer of the last reply */
     bool is_out_of_order;
@@ -288,7 +289,8 @@ Test(link, a_unix_path_that_is_too_long_is_told)
     end(&world);
 }
 
-/* Overrides the C library's for libuv's resolver threads: "two.test" has an address where nobody listens, then the right one. */
+/* Overrides the C library's for libuv's resolver threads: "two.test" has an address where nobody listens,
+ * then the right one. */
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
 {
     int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
@@ -357,8 +359,9 @@ Test(link, a_connect_that_nobody_answers_ends_in_time)
     int listener = listen_somewhere(0, &world.redis.port);
     /* With its backlog full, Linux drops the SYNs of all others. */
     for (; filled < 16; filled++) {
-        struct sockaddr_in address = {
-            .sin_family = AF_INET, .sin_port = htons((uint16_t)world.redis.port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_port = htons((uint16_t)world.redis.port),
+                                      .sin_addr = {htonl(INADDR_LOOPBACK)}};
         fillers[filled] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
         connect(fillers[filled], (struct sockaddr *)&address, sizeof(address));
         struct pollfd poller = {.fd = fillers[filled], .events = POLLOUT};
@@ -447,7 +450,8 @@ Test(link, passwords_and_users_are_sent_and_refusals_name_the_reason_without_the
             AWAIT(&world, is_ready);
         } else {
             AWAIT(&world, has_failed);
-            cr_expect_eq(strncmp(world.reason, rows[i].reason, strlen(rows[i].reason)), 0, "%s", world.reason);
+            cr_expect_eq(strncmp(world.reason, rows[i].reason, strlen(rows[i].reason)), 0, "%s",
+                         world.reason);
             cr_expect_null(strstr(world.reason, "secret"), "%s", world.reason);
         }
         end(&world);
@@ -462,7 +466,8 @@ Test(link, a_server_that_does_not_know_auth_does_not_give_the_password_away)
     world.redis.password = (char[]){"secret"};
     int listener = listen_somewhere(8, &world.redis.port);
     connect_to_it(&world);
-    int peer = accept_and_greet(&world, listener, "-ERR unknown command 'AUTH', with args beginning with: 'secret' \r\n");
+    int peer = accept_and_greet(&world, listener,
+                                "-ERR unknown command 'AUTH', with args beginning with: 'secret' \r\n");
     AWAIT(&world, has_failed);
     cr_assert_str_eq(world.reason, "AUTH: ERR unknown command ");
     end(&world);
@@ -487,11 +492,13 @@ Test(link, a_full_server_is_told_by_what_it_said)
 Test(link, a_server_that_is_still_loading_is_not_ready)
 {
     /* 3,000 keys at 1 ms each, with an ear for clients after every KiB. */
-    const char *args[] = {"--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024", NULL};
+    const char *args[] = {"--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024",
+                          NULL};
     struct world world;
 
     begin(&world, redis_server_new(args));
-    redis_server_do(world.server, "EVAL", "for i = 1, 3000 do redis.call('SET', 'key' .. i, 'value' .. i) end", "0", NULL);
+    redis_server_do(world.server, "EVAL",
+                    "for i = 1, 3000 do redis.call('SET', 'key' .. i, 'value' .. i) end", "0", NULL);
     redis_server_do(world.server, "SAVE", NULL);
     redis_server_stop(world.server);
     redis_server_start(world.server);
@@ -727,7 +734,8 @@ Test(link, a_server_that_takes_and_drops_connections_is_not_hammered)
     connect_to_it(&world);
     for (unsigned i = 1; i <= 6; i++) {
         int peer = accept_and_greet(&world, listener, "+OK\r\n+PONG\r\n");
-        close(peer); /* its answers are there first, so it is ready, then lost (or, where a reset overtakes them, failed) */
+        close(peer); /* its answers are there first, so it is ready, then lost (or, where a reset overtakes
+                        them, failed) */
         int64_t deadline_ms = clock_mono_ms() + LOOP_PATIENCE_MS;
         while (world.lost + world.failed < i && clock_mono_ms() < deadline_ms)
             uv_run(&world.loop, UV_RUN_ONCE);

@@ -1,5 +1,5 @@
-/* subscriber.c - peek, accept, consume, on real Redis servers, and on false ones where Redis would not misbehave: tests of
- * herald/subscriber.h. */
+/* subscriber.c - peek, accept, consume, on real Redis servers, and on false ones where Redis would not
+ * misbehave: tests of herald/subscriber.h. */
 #include "herald/subscriber.h"
 
 #include <criterion/criterion.h>
@@ -36,7 +36,7 @@ struct world {
     struct config_redis redis;
     struct subscriber *subscriber; /* NULL once closed */
     bool is_closed;
-    int listener; /* of the false server, -1 if there is none */
+    int listener;  /* of the false server, -1 if there is none */
     char path[64]; /* of its unix socket */
     enum answer answer;
     unsigned subscribed, lost, failed, attempt, batches;
@@ -228,10 +228,10 @@ static bool is_never(void *arg)
 }
 
 #define AWAIT(world, is_so) cr_assert(loop_until(&(world)->loop, is_so, world, LOOP_PATIENCE_MS), #is_so)
-#define AWAIT_MESSAGES(world, count)                                                                                    \
-    do {                                                                                                                \
-        (world)->wanted = (count);                                                                                      \
-        AWAIT(world, has_wanted);                                                                                       \
+#define AWAIT_MESSAGES(world, count)                                                                         \
+    do {                                                                                                     \
+        (world)->wanted = (count);                                                                           \
+        AWAIT(world, has_wanted);                                                                            \
     } while (0)
 
 static void begin_with_server(struct world *world, int kind, const char *const *args)
@@ -277,7 +277,8 @@ static void publish(struct world *world, const char *text)
 
 static void publish_numbers(struct world *world, const char *from, const char *to)
 {
-    redis_server_do(world->server, "EVAL", "for i = ARGV[1], ARGV[2] do redis.call('PUBLISH', 'orders', string.format('%d', i)) end",
+    redis_server_do(world->server, "EVAL",
+                    "for i = ARGV[1], ARGV[2] do redis.call('PUBLISH', 'orders', string.format('%d', i)) end",
                     "0", from, to, NULL);
 }
 
@@ -378,7 +379,8 @@ static int accept_it(struct world *world)
     int fd = accept(world->listener, NULL, NULL);
     int on = 1;
     cr_assert_geq(fd, 0);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* like Redis; else what is said waits for the last answer */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
+               sizeof(on)); /* like Redis; else what is said waits for the last answer */
     say_text(fd, GREETING);
     cr_assert(loop_until(&world->loop, has_asked_to_subscribe, &fd, LOOP_PATIENCE_MS));
     return fd;
@@ -399,7 +401,8 @@ static int begin_with_false_server(struct world *world, int kind)
 static char *make_reply(const char *channel, const char *payload, size_t len, size_t *ret_len)
 {
     char *bytes = malloc(len + 128);
-    int head = snprintf(bytes, 128, "*3\r\n$7\r\nmessage\r\n$%zu\r\n%s\r\n$%zu\r\n", strlen(channel), channel, len);
+    int head =
+        snprintf(bytes, 128, "*3\r\n$7\r\nmessage\r\n$%zu\r\n%s\r\n$%zu\r\n", strlen(channel), channel, len);
 
     memcpy(bytes + head, payload, len);
     memcpy(bytes + head + len, "\r\n", 2);
@@ -427,7 +430,8 @@ Test(subscriber, messages_of_each_channel_come_with_their_bytes)
         AWAIT_MESSAGES(&world, 2);
         cr_assert_eq(world.last.channel_index, 1);
         cr_assert_eq(world.last.len, 0);
-        cr_assert_eq(world.last.offset - offset, strlen("*3\r\n$7\r\nmessage\r\n$6\r\norders\r\n$18\r\n") + 18 + 2);
+        cr_assert_eq(world.last.offset - offset,
+                     strlen("*3\r\n$7\r\nmessage\r\n$6\r\norders\r\n$18\r\n") + 18 + 2);
         cr_assert_eq(offset, strlen(ACKS));
         end(&world);
         cr_assert_eq(world.lost + world.failed, 0);
@@ -461,8 +465,8 @@ static void check_size(struct world *world, size_t len)
 Test(subscriber, large_events_come_whole_or_cut_and_the_next_one_comes_within_a_second)
 {
     static const size_t sizes[] = {
-        127 * KIB, 129 * KIB, 218 * KIB, 220 * KIB, 255 * KIB, EVENT_MAX_BYTES, EVENT_MAX_BYTES + 1, 260 * KIB,
-        300 * KIB, 1024 * KIB, 4096 * KIB, 64 * 1024 * KIB,
+        127 * KIB,           129 * KIB, 218 * KIB, 220 * KIB,  255 * KIB,  EVENT_MAX_BYTES,
+        EVENT_MAX_BYTES + 1, 260 * KIB, 300 * KIB, 1024 * KIB, 4096 * KIB, 64 * 1024 * KIB,
     };
 
     for (int kind = 0; kind < KINDS; kind++) {
@@ -554,8 +558,9 @@ Test(subscriber, an_event_of_any_size_waits_in_a_tcp_socket_until_it_is_consumed
         world.answer = HOLD;
         cr_assert_eq(redis_server_publish(world.server, "orders", payload, sizes[i]), 1);
         AWAIT(&world, is_held);
-        cr_expect_eq(waiting_bytes(&world), strlen("*3\r\n$7\r\nmessage\r\n$6\r\norders\r\n$130048\r\n") + sizes[i] + 2,
-                     "%zu bytes", sizes[i]);
+        cr_expect_eq(waiting_bytes(&world),
+                     strlen("*3\r\n$7\r\nmessage\r\n$6\r\norders\r\n$130048\r\n") + sizes[i] + 2, "%zu bytes",
+                     sizes[i]);
         release(&world);
         cr_expect_eq(waiting_bytes(&world), 0);
         end(&world);
@@ -599,7 +604,8 @@ Test(subscriber, a_paused_one_hands_up_no_more_and_takes_nothing)
         release(&world);
         (void)loop_until(&world.loop, is_never, NULL, 100);
         cr_assert_eq(world.batches, 1);
-        cr_assert_eq(waiting_bytes(&world), strlen("*3\r\n$7\r\nmessage\r\n$6\r\norders\r\n$19\r\n") + 19 + 2);
+        cr_assert_eq(waiting_bytes(&world),
+                     strlen("*3\r\n$7\r\nmessage\r\n$6\r\norders\r\n$19\r\n") + 19 + 2);
         end(&world);
     }
 }
@@ -689,7 +695,8 @@ Test(subscriber, an_error_of_redis_is_the_reason_for_the_failure)
     struct world world;
 
     begin_with_server(&world, 0, NULL);
-    redis_server_do(world.server, "ACL", "SETUSER", "deaf", "on", ">pass", "resetchannels", "&canary", "+@all", NULL);
+    redis_server_do(world.server, "ACL", "SETUSER", "deaf", "on", ">pass", "resetchannels", "&canary",
+                    "+@all", NULL);
     world.redis.user = (char[]){"deaf"};
     world.redis.password = (char[]){"pass"};
     open_it(&world);
@@ -735,8 +742,8 @@ Test(subscriber, a_stream_out_of_step_is_said_after_what_came_before_it)
         cr_assert_str_eq(world.last.bytes, "the last good event");
         release(&world);
         AWAIT(&world, is_lost);
-        snprintf(wanted, sizeof(wanted), "desynchronised: what begins with byte 0x67 at offset %zu is no reply",
-                 strlen(ACKS) + len);
+        snprintf(wanted, sizeof(wanted),
+                 "desynchronised: what begins with byte 0x67 at offset %zu is no reply", strlen(ACKS) + len);
         cr_assert_str_eq(world.reason, wanted);
         end(&world);
         close(fd);
@@ -784,7 +791,8 @@ Test(subscriber, a_connection_that_ends_within_a_message_is_lost_and_the_message
                 sent += n > 0 ? (size_t)n : 0;
                 uv_run(&world.loop, UV_RUN_NOWAIT);
             }
-            close(fd); /* with our SUBSCRIBE unread: TCP makes a reset of it, which must not cost what came before */
+            close(fd); /* with our SUBSCRIBE unread: TCP makes a reset of it, which must not cost what came
+                          before */
             AWAIT(&world, is_lost);
             cr_expect_eq(world.received, 1);
             end(&world);
@@ -810,16 +818,19 @@ Test(subscriber, replies_may_be_cut_anywhere)
                 char *payload = make_payload(sizes[i]);
                 char *reply = make_reply("orders", payload, sizes[i], &len);
                 for (size_t sent = 0; sent < len;) {
-                    size_t piece = len - sent > 200 && sent > 200 && pieces[j] < 1000 ? 20000 : pieces[j]; /* the ends are what matters */
-                    ssize_t n = send(fd, reply + sent, piece < len - sent ? piece : len - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+                    size_t piece = len - sent > 200 && sent > 200 && pieces[j] < 1000
+                                       ? 20000
+                                       : pieces[j]; /* the ends are what matters */
+                    ssize_t n = send(fd, reply + sent, piece < len - sent ? piece : len - sent,
+                                     MSG_NOSIGNAL | MSG_DONTWAIT);
                     sent += n > 0 ? (size_t)n : 0;
                     uv_run(&world.loop, UV_RUN_NOWAIT);
                 }
                 AWAIT_MESSAGES(&world, ++count);
                 cr_assert_eq(world.received, count);
                 cr_assert_eq(world.last.total_len, sizes[i]);
-                cr_assert_eq(memcmp(world.last.bytes, payload, world.last.len), 0, "%zu bytes in pieces of %zu", sizes[i],
-                             pieces[j]);
+                cr_assert_eq(memcmp(world.last.bytes, payload, world.last.len), 0,
+                             "%zu bytes in pieces of %zu", sizes[i], pieces[j]);
                 free(reply);
                 free(payload);
             }
@@ -840,7 +851,8 @@ static long cpu_ms(void)
     struct rusage usage;
 
     getrusage(RUSAGE_SELF, &usage);
-    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
+    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+           (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
 }
 
 Test(subscriber, an_incomplete_message_does_not_make_the_loop_spin)
@@ -868,7 +880,8 @@ Test(subscriber, an_incomplete_message_does_not_make_the_loop_spin)
             long before_ms = cpu_ms();
             (void)loop_until(&world.loop, is_never, NULL, 500);
             uv_close((uv_handle_t *)&prepare, NULL);
-            cr_expect_lt(turns, 500 / LOOP_TICK_MS + 40, "%u turns with %zu bytes of a message there", turns, there[i]);
+            cr_expect_lt(turns, 500 / LOOP_TICK_MS + 40, "%u turns with %zu bytes of a message there", turns,
+                         there[i]);
             cr_expect_lt(cpu_ms() - before_ms, 100);
             cr_expect_eq(world.received, 0);
             for (size_t sent = there[i]; sent < len;) {

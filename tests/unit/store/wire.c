@@ -99,10 +99,12 @@ Test(wire, output_is_bounded_and_refused_bytes_leave_no_trace)
     begin(&world);
     size_t written = 0;
     while (wire_write(world.wire, bytes, 1024 * 1024, &err))
-        cr_assert_leq(written += 1024 * 1024, LINK_MAX_OUTPUT + 2 * 1024 * 1024, "the kernel takes some, not more");
+        cr_assert_leq(written += 1024 * 1024, LINK_MAX_OUTPUT + 2 * 1024 * 1024,
+                      "the kernel takes some, not more");
     cr_assert_geq(written, LINK_MAX_OUTPUT - 1024 * 1024);
     cr_assert_eq(err.kind, ERR_TRANSIENT);
-    cr_assert_not_null(strstr(err.text, " bytes wait to be sent to Redis: no more are taken"), "%s", err.text);
+    cr_assert_not_null(strstr(err.text, " bytes wait to be sent to Redis: no more are taken"), "%s",
+                       err.text);
     size_t got = 0;
     for (unsigned turn = 0; turn < 100000 && got < written; turn++) {
         ssize_t n = recv(world.peer, bytes, LINK_MAX_OUTPUT, 0);

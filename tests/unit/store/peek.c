@@ -1,5 +1,5 @@
-/* intake.c - seeing without taking: tests of src/store/intake.h on socket pairs. */
-#include "intake.h"
+/* peek.c - seeing without taking: tests of src/store/peek.h on socket pairs. */
+#include "peek.h"
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
@@ -15,7 +15,7 @@
 enum kind { TCP, UNIX };
 
 struct pair {
-    struct intake intake;
+    struct peek peek;
     int near, far;
 };
 
@@ -46,13 +46,13 @@ static void open_pair(struct pair *pair, enum kind kind)
         connect_tcp(fds);
     pair->near = fds[0];
     pair->far = fds[1];
-    cr_assert(intake_init(&pair->intake, CAP, &err));
-    intake_open(&pair->intake, pair->near, kind == UNIX);
+    cr_assert(peek_init(&pair->peek, CAP, &err));
+    peek_open(&pair->peek, pair->near, kind == UNIX);
 }
 
 static void close_pair(struct pair *pair)
 {
-    intake_done(&pair->intake);
+    peek_done(&pair->peek);
     close(pair->near);
     if (pair->far >= 0)
         close(pair->far);
@@ -74,35 +74,35 @@ static bool is_readable(const struct pair *pair, int timeout_ms)
     return poll(&poller, 1, timeout_ms) == 1;
 }
 
-Test(intake, peeking_takes_nothing_and_consuming_takes_exactly_what_it_says)
+Test(peek, peeking_takes_nothing_and_consuming_takes_exactly_what_it_says)
 {
     for (enum kind kind = TCP; kind <= UNIX; kind++) {
         struct pair pair;
         struct err err = {0};
 
         open_pair(&pair, kind);
-        cr_assert_eq(intake_peek(&pair.intake, &err), INTAKE_EMPTY);
+        cr_assert_eq(peek_peek(&pair.peek, &err), PEEK_EMPTY);
         say(&pair, "one two ", 8);
         cr_assert(is_readable(&pair, 1000));
         for (int i = 0; i < 3; i++) {
-            cr_assert_eq(intake_peek(&pair.intake, &err), INTAKE_OK);
-            cr_assert_eq(pair.intake.end, 8);
-            cr_assert_eq(memcmp(pair.intake.bytes, "one two ", 8), 0);
+            cr_assert_eq(peek_peek(&pair.peek, &err), PEEK_OK);
+            cr_assert_eq(pair.peek.end, 8);
+            cr_assert_eq(memcmp(pair.peek.bytes, "one two ", 8), 0);
         }
-        cr_assert_eq(intake_waiting(&pair.intake), 8);
-        cr_assert_eq(intake_consume(&pair.intake, 4, &err), INTAKE_OK);
-        cr_assert_eq(pair.intake.start, 4);
-        cr_assert_eq(memcmp(pair.intake.bytes, "one two ", 8), 0, "the bytes in memory stay");
-        cr_assert_eq(pair.intake.consumed, 4);
-        cr_assert_eq(intake_waiting(&pair.intake), 4);
-        cr_assert_eq(intake_peek(&pair.intake, &err), INTAKE_OK);
-        cr_assert_eq(pair.intake.end, 4);
-        cr_assert_eq(memcmp(pair.intake.bytes, "two ", 4), 0);
+        cr_assert_eq(peek_waiting(&pair.peek), 8);
+        cr_assert_eq(peek_consume(&pair.peek, 4, &err), PEEK_OK);
+        cr_assert_eq(pair.peek.start, 4);
+        cr_assert_eq(memcmp(pair.peek.bytes, "one two ", 8), 0, "the bytes in memory stay");
+        cr_assert_eq(pair.peek.consumed, 4);
+        cr_assert_eq(peek_waiting(&pair.peek), 4);
+        cr_assert_eq(peek_peek(&pair.peek, &err), PEEK_OK);
+        cr_assert_eq(pair.peek.end, 4);
+        cr_assert_eq(memcmp(pair.peek.bytes, "two ", 4), 0);
         close_pair(&pair);
     }
 }
 
-Test(intake, a_closed_peer_is_gone_only_when_nothing_waits)
+Test(peek, a_closed_peer_is_gone_only_when_nothing_waits)
 {
     for (enum kind kind = TCP; kind <= UNIX; kind++) {
         struct pair pair;
@@ -113,15 +113,15 @@ Test(intake, a_closed_peer_is_gone_only_when_nothing_waits)
         close(pair.far);
         pair.far = -1;
         cr_assert(is_readable(&pair, 1000));
-        cr_assert_eq(intake_peek(&pair.intake, &err), INTAKE_OK);
-        cr_assert_eq(intake_consume(&pair.intake, 4, &err), INTAKE_OK);
-        cr_assert_eq(intake_peek(&pair.intake, &err), INTAKE_GONE);
+        cr_assert_eq(peek_peek(&pair.peek, &err), PEEK_OK);
+        cr_assert_eq(peek_consume(&pair.peek, 4, &err), PEEK_OK);
+        cr_assert_eq(peek_peek(&pair.peek, &err), PEEK_GONE);
         cr_assert_str_eq(err.text, "Redis closed the connection");
         close_pair(&pair);
     }
 }
 
-Test(intake, bytes_that_someone_else_took_are_said)
+Test(peek, bytes_that_someone_else_took_are_said)
 {
     struct pair pair;
     struct err err = {0};
@@ -130,32 +130,32 @@ Test(intake, bytes_that_someone_else_took_are_said)
     open_pair(&pair, TCP);
     say(&pair, "ab", 2);
     cr_assert(is_readable(&pair, 1000));
-    cr_assert_eq(intake_peek(&pair.intake, &err), INTAKE_OK);
+    cr_assert_eq(peek_peek(&pair.peek, &err), PEEK_OK);
     cr_assert_eq(recv(pair.near, &byte, 1, 0), 1);
-    cr_assert_eq(intake_consume(&pair.intake, 2, &err), INTAKE_GONE);
+    cr_assert_eq(peek_consume(&pair.peek, 2, &err), PEEK_GONE);
     cr_assert_str_eq(err.text, "1 bytes that waited in the socket are gone");
     close_pair(&pair);
 }
 
-Test(intake, poll_is_quiet_until_what_is_awaited_is_there_except_on_unix_sockets)
+Test(peek, poll_is_quiet_until_what_is_awaited_is_there_except_on_unix_sockets)
 {
     struct pair pair;
 
     open_pair(&pair, TCP);
-    cr_assert(intake_await(&pair.intake, 4));
+    cr_assert(peek_await(&pair.peek, 4));
     say(&pair, "abc", 3);
     cr_assert_not(is_readable(&pair, 50));
     say(&pair, "d", 1);
     cr_assert(is_readable(&pair, 1000));
-    cr_assert(intake_await(&pair.intake, 1));
+    cr_assert(peek_await(&pair.peek, 1));
     close_pair(&pair);
 
     open_pair(&pair, UNIX);
-    cr_assert_not(intake_await(&pair.intake, 4));
+    cr_assert_not(peek_await(&pair.peek, 4));
     close_pair(&pair);
 }
 
-Test(intake, taking_keeps_the_beginning_and_throws_the_rest_away)
+Test(peek, taking_keeps_the_beginning_and_throws_the_rest_away)
 {
     static char large[60000];
 
@@ -168,27 +168,27 @@ Test(intake, taking_keeps_the_beginning_and_throws_the_rest_away)
         open_pair(&pair, kind);
         say(&pair, large, 5);
         cr_assert(is_readable(&pair, 1000));
-        cr_assert_eq(intake_peek(&pair.intake, &err), INTAKE_OK);
-        cr_assert_eq(intake_take(&pair.intake, 9, sizeof(large), &err), INTAKE_EMPTY);
-        cr_assert_eq(pair.intake.taken, 5);
-        cr_assert_eq(pair.intake.kept, 5);
+        cr_assert_eq(peek_peek(&pair.peek, &err), PEEK_OK);
+        cr_assert_eq(peek_take(&pair.peek, 9, sizeof(large), &err), PEEK_EMPTY);
+        cr_assert_eq(pair.peek.taken, 5);
+        cr_assert_eq(pair.peek.kept, 5);
         say(&pair, large + 5, sizeof(large) - 5);
         say(&pair, "next", 4);
         cr_assert(is_readable(&pair, 1000));
-        enum intake_status status = INTAKE_EMPTY;
-        while (pair.intake.taken < sizeof(large)) {
+        enum peek_status status = PEEK_EMPTY;
+        while (pair.peek.taken < sizeof(large)) {
             cr_assert(is_readable(&pair, 1000));
-            status = intake_take(&pair.intake, 9, sizeof(large), &err);
-            cr_assert_neq(status, INTAKE_GONE);
+            status = peek_take(&pair.peek, 9, sizeof(large), &err);
+            cr_assert_neq(status, PEEK_GONE);
         }
-        cr_assert_eq(status, INTAKE_OK);
-        cr_assert_eq(pair.intake.kept, 9);
-        cr_assert_eq(memcmp(pair.intake.bytes, "beginning", 9), 0);
-        cr_assert_eq(pair.intake.consumed, sizeof(large));
-        intake_end_taking(&pair.intake);
+        cr_assert_eq(status, PEEK_OK);
+        cr_assert_eq(pair.peek.kept, 9);
+        cr_assert_eq(memcmp(pair.peek.bytes, "beginning", 9), 0);
+        cr_assert_eq(pair.peek.consumed, sizeof(large));
+        peek_end_taking(&pair.peek);
         cr_assert(is_readable(&pair, 1000));
-        cr_assert_eq(intake_peek(&pair.intake, &err), INTAKE_OK);
-        cr_assert_eq(pair.intake.end, 4, "not a byte of the next reply was taken");
+        cr_assert_eq(peek_peek(&pair.peek, &err), PEEK_OK);
+        cr_assert_eq(pair.peek.end, 4, "not a byte of the next reply was taken");
         close_pair(&pair);
     }
 }

@@ -1,7 +1,7 @@
 /* utf8.c - one character in, one character out.
  *
  * The C library's mbrtowc depends on the locale, and a daemon's locale is whatever its starter had. */
-#include "utf8.h"
+#include "herald/utf8.h"
 
 #include <assert.h>
 #include <stdbool.h>

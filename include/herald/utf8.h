@@ -1,7 +1,7 @@
 /* utf8.h - one character in, one character out. Strict: what is not well formed is not a character. Any
  * thread. */
-#ifndef HERALD_CORE_UTF8_H
-#define HERALD_CORE_UTF8_H
+#ifndef HERALD_UTF8_H
+#define HERALD_UTF8_H
 
 #include <stddef.h>
 #include <stdint.h>
