@@ -1,5 +1,6 @@
-/* reply.h - reading what Redis answered without trusting its shape. hiredis's struct stays behind this border. Any thread; a reply is borrowed
- * from whoever handed it out. Each function takes NULL for "no such element" and answers as for something of the wrong type. */
+/* reply.h - reading what Redis answered without trusting its shape. hiredis's struct stays behind this
+ * border. Any thread; a reply is borrowed from whoever handed it out. Each function takes NULL for "no such
+ * element" and answers as for something of the wrong type. */
 #ifndef HERALD_REPLY_H
 #define HERALD_REPLY_H
 
@@ -12,7 +13,8 @@ struct redisReply;
 /* Redis's words if it is an error, else NULL. */
 const char *reply_error(const struct redisReply *reply);
 
-/* The text of a string or status, NUL-terminated, which may hold NULs before its end; NULL for anything else. ret_len may be NULL. */
+/* The text of a string or status, NUL-terminated, which may hold NULs before its end; NULL for anything else.
+ * ret_len may be NULL. */
 const char *reply_text(const struct redisReply *reply, size_t *ret_len);
 
 /* An integer, or a string of decimal digits; 0 for anything else. */

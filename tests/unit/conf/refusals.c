@@ -358,7 +358,7 @@ Test(refusals, more_than_64_sections_of_a_kind_are_refused)
                      "herald.conf:193: [provider n64]: expected at most 64 sections of a kind");
 
     write_sections(text, sizeof(text), "provider", "channel = push\ntype = null\n", 64);
-    strcat(text, NOTIFICATION);
+    strncat(text, NOTIFICATION, sizeof(text) - strlen(text) - 1);
     cr_expect_str_eq(sandbox_refusal(text),
                      "herald.conf: expected a [provider] with channel = email: there is no room to add one");
 }
