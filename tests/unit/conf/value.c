@@ -54,7 +54,7 @@ static bool collect(void *arg, const char *word, size_t len, struct err *err)
     char *out = arg;
     (void)err;
     strncat(out, word, len);
-    strncat(out, ";", 1);
+    memcpy(out + strlen(out), ";", sizeof(";"));
     return strncmp(word, "stop", len) != 0;
 }
 
