@@ -11,6 +11,9 @@
 #include "herald/hash.h"
 #include "herald/log.h"
 
+#define FLUSH_GAP_MS                                                                                         \
+    2 /* of two calls with outcomes: what a crash in between may send twice stays a few milliseconds' worth  \
+       */
 #define WIND_DOWN_POLL_MS 10 /* threads end by themselves; joining one that has not would block the loop */
 
 uint32_t dispatch_random(void)
@@ -122,6 +125,30 @@ void dispatch_extend(struct dispatch *dispatch)
 
 /* ── the way back ── */
 
+static void flush(struct dispatch *dispatch)
+{
+    dispatch->flushed_mono_ms = clock_mono_ms();
+    settle_flush(dispatch->settle);
+}
+
+static void on_flusher(uv_timer_t *timer)
+{
+    flush(timer->data);
+}
+
+/* A lone outcome is told at once. Under load they go together, for a call costs more than what it says. */
+static void flush_soon(void *arg)
+{
+    struct dispatch *dispatch = arg;
+    int64_t since_ms = clock_mono_ms() - dispatch->flushed_mono_ms;
+    if (dispatch->is_closing || uv_is_active((uv_handle_t *)&dispatch->flusher))
+        return;
+    if (since_ms >= FLUSH_GAP_MS)
+        flush(dispatch);
+    else
+        uv_timer_start(&dispatch->flusher, on_flusher, (uint64_t)(FLUSH_GAP_MS - since_ms), 0);
+}
+
 static void on_settled(void *arg, struct delivery *delivery)
 {
     dispatch_forget(arg, delivery);
@@ -137,7 +164,7 @@ static void collect(struct dispatch *dispatch)
         judge_delivery(dispatch, delivery);
         delivery = next;
     }
-    settle_flush(dispatch->settle);
+    flush_soon(dispatch);
     for (size_t i = 0; i < dispatch->station_count; i++)
         station_pump(dispatch->stations[i]);
 }
@@ -172,6 +199,7 @@ static void close_handles(struct dispatch *dispatch)
 {
     atomic_store(&dispatch->is_mail_open, false);
     uv_close((uv_handle_t *)&dispatch->mail, on_handle_closed);
+    uv_close((uv_handle_t *)&dispatch->flusher, on_handle_closed);
     uv_close((uv_handle_t *)&dispatch->winder, on_handle_closed);
 }
 
@@ -233,16 +261,17 @@ bool dispatch_new(const struct dispatch_options *options, struct dispatch **ret,
     if (dispatch == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
     dispatch->options = *options;
-    dispatch->settle = settle_new(options->ledger, options->counters, on_settled, dispatch);
+    dispatch->settle = settle_new(options->ledger, options->counters, on_settled, flush_soon, dispatch);
     if (dispatch->settle == NULL || !mailbox_new(wake_loop, dispatch, &dispatch->mailbox, err)) {
         settle_free(dispatch->settle);
         free(dispatch);
         return err_set(err, ERR_NOMEM, "out of memory");
     }
     uv_async_init(options->loop, &dispatch->mail, on_mail);
+    uv_timer_init(options->loop, &dispatch->flusher);
     uv_timer_init(options->loop, &dispatch->winder);
-    dispatch->mail.data = dispatch->winder.data = dispatch;
-    dispatch->open_handles = 2;
+    dispatch->mail.data = dispatch->flusher.data = dispatch->winder.data = dispatch;
+    dispatch->open_handles = 3;
     atomic_store(&dispatch->is_mail_open, true);
     if (!start_stations(dispatch, options->config, &dispatch->stations, err)) {
         /* A provider that can't start at start-up ends the process; main says why. The stations that did

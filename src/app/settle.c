@@ -17,6 +17,7 @@ struct settle {
     struct ledger *ledger;     /* borrowed */
     struct counters *counters; /* borrowed */
     settle_fn *on_settled;
+    void (*on_more)(void *arg);
     void *arg;
     struct settle_list waiting[SETTLE_KINDS];
     size_t calls;
@@ -38,7 +39,8 @@ static void append(struct settle_list *list, struct delivery *delivery)
     list->count++;
 }
 
-struct settle *settle_new(struct ledger *ledger, struct counters *counters, settle_fn *on_settled, void *arg)
+struct settle *settle_new(struct ledger *ledger, struct counters *counters, settle_fn *on_settled,
+                          void (*on_more)(void *arg), void *arg)
 {
     struct settle *settle = calloc(1, sizeof *settle);
     if (settle == NULL)
@@ -46,6 +48,7 @@ struct settle *settle_new(struct ledger *ledger, struct counters *counters, sett
     settle->ledger = ledger;
     settle->counters = counters;
     settle->on_settled = on_settled;
+    settle->on_more = on_more;
     settle->arg = arg;
     for (size_t i = 0; i < SETTLE_KINDS; i++)
         settle->waiting[i].last = &settle->waiting[i].first;
@@ -106,8 +109,8 @@ static void on_answered(void *arg, const int *answers, size_t count, const struc
         settle->on_settled(settle->arg, delivery);
     }
     free(call);
-    if (err == NULL)
-        settle_flush(settle);
+    if (err == NULL && settle->pending > 0)
+        settle->on_more(settle->arg);
 }
 
 /* What `explain` will show: the class's reason and the provider's own words. */

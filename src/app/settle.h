@@ -18,7 +18,9 @@ struct settle;
 
 /* on_settled: the ledger has taken it; the callee owns it again. */
 typedef void settle_fn(void *arg, struct delivery *delivery);
-struct settle *settle_new(struct ledger *ledger, struct counters *counters, settle_fn *on_settled, void *arg);
+/* on_more: a call was answered and more waits; settle_flush soon. */
+struct settle *settle_new(struct ledger *ledger, struct counters *counters, settle_fn *on_settled,
+                          void (*on_more)(void *arg), void *arg);
 void settle_free(struct settle *settle); /* frees what could not be settled */
 
 enum settle_kind { SETTLE_SENT, SETTLE_FAIL, SETTLE_RELEASE, SETTLE_KINDS };
