@@ -11,9 +11,9 @@
 #include "herald/hash.h"
 #include "herald/log.h"
 
-#define FLUSH_GAP_MS                                                                                         \
-    2 /* of two calls with outcomes: what a crash in between may send twice stays a few milliseconds' worth  \
-       */
+/* Between two looks into the mailbox. What a crash in between may send twice stays a few milliseconds' worth.
+ */
+#define COLLECT_GAP_MS 2
 #define WIND_DOWN_POLL_MS 10 /* threads end by themselves; joining one that has not would block the loop */
 
 uint32_t dispatch_random(void)
@@ -125,53 +125,50 @@ void dispatch_extend(struct dispatch *dispatch)
 
 /* ── the way back ── */
 
-static void flush(struct dispatch *dispatch)
-{
-    dispatch->flushed_mono_ms = clock_mono_ms();
-    settle_flush(dispatch->settle);
-}
-
-static void on_flusher(uv_timer_t *timer)
-{
-    flush(timer->data);
-}
-
-/* A lone outcome is told at once. Under load they go together, for a call costs more than what it says. */
-static void flush_soon(void *arg)
-{
-    struct dispatch *dispatch = arg;
-    int64_t since_ms = clock_mono_ms() - dispatch->flushed_mono_ms;
-    if (dispatch->is_closing || uv_is_active((uv_handle_t *)&dispatch->flusher))
-        return;
-    if (since_ms >= FLUSH_GAP_MS)
-        flush(dispatch);
-    else
-        uv_timer_start(&dispatch->flusher, on_flusher, (uint64_t)(FLUSH_GAP_MS - since_ms), 0);
-}
-
 static void on_settled(void *arg, struct delivery *delivery)
 {
     dispatch_forget(arg, delivery);
 }
 
+/* Takes in what the lanes handed back, tells the ledger, and claims for the places that became free. */
 static void collect(struct dispatch *dispatch)
 {
     struct delivery *delivery = mailbox_take(dispatch->mailbox);
-    if (delivery == NULL)
-        return;
+    dispatch->collected_mono_ms = clock_mono_ms();
     while (delivery != NULL) {
         struct delivery *next = delivery->next;
         judge_delivery(dispatch, delivery);
         delivery = next;
     }
-    flush_soon(dispatch);
+    if (dispatch->is_closing)
+        return; /* the link is gone: the leases' end settles what is left */
+    settle_flush(dispatch->settle);
     for (size_t i = 0; i < dispatch->station_count; i++)
         station_pump(dispatch->stations[i]);
 }
 
+static void on_collector(uv_timer_t *timer)
+{
+    collect(timer->data);
+}
+
+/* A lone outcome is taken at once. Under load they are taken together: a turn of the loop and a call cost
+ * more than what they carry, and while something lies in the mailbox no lane has to wake us. */
+static void collect_soon(void *arg)
+{
+    struct dispatch *dispatch = arg;
+    int64_t since_ms = clock_mono_ms() - dispatch->collected_mono_ms;
+    if (dispatch->is_closing || uv_is_active((uv_handle_t *)&dispatch->collector))
+        return;
+    if (since_ms >= COLLECT_GAP_MS)
+        collect(dispatch);
+    else
+        uv_timer_start(&dispatch->collector, on_collector, (uint64_t)(COLLECT_GAP_MS - since_ms), 0);
+}
+
 static void on_mail(uv_async_t *mail)
 {
-    collect(mail->data);
+    collect_soon(mail->data);
 }
 
 /* Called on a lane's thread. */
@@ -199,7 +196,7 @@ static void close_handles(struct dispatch *dispatch)
 {
     atomic_store(&dispatch->is_mail_open, false);
     uv_close((uv_handle_t *)&dispatch->mail, on_handle_closed);
-    uv_close((uv_handle_t *)&dispatch->flusher, on_handle_closed);
+    uv_close((uv_handle_t *)&dispatch->collector, on_handle_closed);
     uv_close((uv_handle_t *)&dispatch->winder, on_handle_closed);
 }
 
@@ -261,16 +258,16 @@ bool dispatch_new(const struct dispatch_options *options, struct dispatch **ret,
     if (dispatch == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
     dispatch->options = *options;
-    dispatch->settle = settle_new(options->ledger, options->counters, on_settled, flush_soon, dispatch);
+    dispatch->settle = settle_new(options->ledger, options->counters, on_settled, collect_soon, dispatch);
     if (dispatch->settle == NULL || !mailbox_new(wake_loop, dispatch, &dispatch->mailbox, err)) {
         settle_free(dispatch->settle);
         free(dispatch);
         return err_set(err, ERR_NOMEM, "out of memory");
     }
     uv_async_init(options->loop, &dispatch->mail, on_mail);
-    uv_timer_init(options->loop, &dispatch->flusher);
+    uv_timer_init(options->loop, &dispatch->collector);
     uv_timer_init(options->loop, &dispatch->winder);
-    dispatch->mail.data = dispatch->flusher.data = dispatch->winder.data = dispatch;
+    dispatch->mail.data = dispatch->collector.data = dispatch->winder.data = dispatch;
     dispatch->open_handles = 3;
     atomic_store(&dispatch->is_mail_open, true);
     if (!start_stations(dispatch, options->config, &dispatch->stations, err)) {

@@ -18,11 +18,11 @@ struct dispatch {
     struct station *winding; /* owned; those that wind down */
     struct delivery *held;   /* every delivery that we lease and that is not settled, linked by held_next */
     size_t held_count;
-    uv_async_t mail;         /* a lane put something into the mailbox */
-    uv_timer_t flusher;      /* until outcomes may go to the ledger again */
-    int64_t flushed_mono_ms; /* when they last did */
-    uv_timer_t winder;       /* while lanes wind down */
-    bool is_usable;          /* Redis */
+    uv_async_t mail;           /* a lane put something into the mailbox */
+    uv_timer_t collector;      /* until the mailbox is looked into again */
+    int64_t collected_mono_ms; /* when it last was */
+    uv_timer_t winder;         /* while lanes wind down */
+    bool is_usable;            /* Redis */
     bool is_draining;
     bool is_closing;
     size_t abandoned;          /* stations whose threads could not be waited for at the end */
