@@ -9,6 +9,7 @@
 #include "delivery_log.h"
 #include "dispatch_private.h"
 #include "herald/clock.h"
+#include "herald/log.h"
 
 #define MAX_CLAIMS                                                                                           \
     4 /* of one lane under way: behind a flood of accepts an answer takes a while, and 64 are soon sent */
@@ -185,6 +186,10 @@ static void on_claimed(void *arg, const struct claim_result *result, const struc
         station_push(station, delivery);
         delivery = next;
     }
+    if (result->wait_ms > 0)
+        LOG(LOG_LEVEL_DEBUG, "lane.limited", "the provider's limit makes its lane wait",
+            log_text(LOG_KEY_PROVIDER, station->provider->name), log_text(LOG_KEY_LIMIT, "provider"),
+            log_int(LOG_KEY_REMAINING, 0), log_int(LOG_KEY_WAIT_MS, result->wait_ms));
     bool is_due_now = result->next_due_ms != 0 && result->next_due_ms <= result->now_ms;
     station->may_be_due = is_due_now && result->wait_ms == 0;
     if (result->wait_ms > 0 && result->next_due_ms != 0)

@@ -169,7 +169,7 @@ bool request_prepare(struct request *request, struct delivery *delivery)
 
 /* libcurl repeats an unanswered request in two cases: its connection was in use before (and may have died at
  * any moment), or the server refused the stream. Where the connection was this request's own, the first is
- * out of the question (7.88.1; 8.14.1 by its source). A GOAWAY that leaves the connection without streams
+ * out of the question (seen with 7.88.1). A GOAWAY that leaves the connection without streams
  * reads like any other framing error, and stays unknown. */
 static bool was_refused(const struct request *request, CURLcode code)
 {

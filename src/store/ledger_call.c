@@ -72,15 +72,15 @@ void ledger_call_rate(struct ledger_call *call, const struct rate *rate)
     }
     int64_t period_us = rate->period_ms * 1000;
     int64_t interval_us = (period_us + rate->count - 1) / rate->count;
-    interval_us += interval_us / 128 + 1;
+    interval_us += interval_us / 32 + 1;
     /* A burst that takes more than a year to earn is cut there: Lua's numbers are exact up to 2^53 us. */
     int64_t burst = rate->burst > 0 ? rate->burst : 1;
     if (burst > MAX_TOLERANCE_US / interval_us)
         burst = MAX_TOLERANCE_US / interval_us;
     ledger_call_number(call, interval_us);
     ledger_call_number(call, interval_us * burst);
-    /* A slot is good for one interval, and for half the slack that the longer interval makes. */
-    ledger_call_number(call, interval_us + period_us / 256);
+    /* A slot is good for one interval, and for a quarter of the slack that the longer interval makes. */
+    ledger_call_number(call, interval_us + period_us / 128);
 }
 
 /* Whether Redis will take the same call later: it is starting, read-only, full, or busy. */

@@ -17,7 +17,7 @@ static void on_buried(void *arg, const int *answers, size_t count, const struct 
  * its age ends it. */
 static void bury(struct ledger *ledger, const struct ledger_item *items, size_t count)
 {
-    struct err ignored;
+    struct err ignored = {0};
     if (count > 0 && !ledger_fail(ledger, items, count, on_buried, NULL, &ignored))
         return; /* as on_buried */
 }

@@ -2,7 +2,7 @@
 -- time" of the next.
 --
 -- A limit arrives as three numbers: emission interval, burst tolerance and grace, all in microseconds,
--- interval 0 for none. The interval is one 128th longer than the limit asks for: that slack pays for a send
+-- interval 0 for none. The interval is one 32nd longer than the limit asks for: that slack pays for a send
 -- that starts a little after its time.
 local limiter_closed = false
 local limiter_errors = 0

@@ -289,7 +289,7 @@ Test(ledger_limits, a_slot_that_is_kept_is_not_charged_again_and_one_that_is_mis
             accept_order((struct order){.eid = E2, .capacity = 9, .recipient = rate});
         cr_assert_eq(answer.fate, FATE_LIMITED);
         int64_t before = world_number("GET " R1_KEY);
-        world_advance_ms(answer.slot_ms - world_now_ms() + (late ? 1020 : 900));
+        world_advance_ms(answer.slot_ms - world_now_ms() + (late ? 1060 : 900));
         struct claimed *claimed = claim((struct claim_call){.recipient = rate});
         cr_assert_eq(claimed->result.claimed_count, 1);
         cr_assert_eq(world_number("GET " R1_KEY) > before, late == 1);
@@ -337,7 +337,7 @@ Test(ledger_limits, the_providers_limit_stops_the_claim_and_says_until_when)
     cr_assert_eq(claimed->result.claimed_count, 3);
     cr_assert_eq(claimed->result.limited_count, 0);
     int64_t wait_ms = claimed->result.wait_ms;
-    cr_assert(wait_ms > 100 && wait_ms <= 102, "%lld", (long long)wait_ms);
+    cr_assert(wait_ms > 103 && wait_ms <= 105, "%lld", (long long)wait_ms);
     cr_assert_eq(world_number("ZCARD herald:{0}:due:mail"), 7, "nothing else has moved");
     world_advance_ms(wait_ms - 1);
     claimed = claim((struct claim_call){.provider = rate});
@@ -422,7 +422,7 @@ Test(ledger_limits, a_damaged_limiter_is_used_up_when_closed_and_heals)
         world_accept(closed, (struct order){.eid = E1, .capacity = 9, .recipient = rate}).targets[0];
     cr_assert_eq(answer.fate, FATE_LIMITED);
     cr_assert_eq(world_limiter_errors, 1);
-    cr_assert(answer.slot_ms > world_now_ms() + 100 && answer.slot_ms < world_now_ms() + 103,
+    cr_assert(answer.slot_ms > world_now_ms() + 102 && answer.slot_ms < world_now_ms() + 106,
               "the burst counts as spent");
     world_ask("SET " PROVIDER_KEY " garbage");
     accept_order((struct order){.eid = E2, .scope = R2});
