@@ -429,7 +429,7 @@ Test(ledger_limits, a_damaged_limiter_is_used_up_when_closed_and_heals)
     struct claimed *claimed = world_claim(closed, (struct claim_call){.provider = rate});
     cr_assert_eq(claimed->result.claimed_count, 0);
     cr_assert_eq(claimed->result.limiter_errors, 1);
-    cr_assert(claimed->result.wait_ms > 100 && claimed->result.wait_ms < 103);
+    cr_assert(claimed->result.wait_ms > 102 && claimed->result.wait_ms < 106);
     world_advance_ms(claimed->result.wait_ms);
     claimed = world_claim(closed, (struct claim_call){.provider = rate});
     cr_assert_eq(claimed->result.claimed_count, 1);
