@@ -17,6 +17,7 @@
 #define TRIM_EVERY_S 60
 #define MOVE_MAX 100
 #define ORPHAN_EVERY_S 30
+#define BURY_MAX 100
 #define HEARTBEAT_EVERY_S 5
 #define HEARTBEAT_FRESH_MS 20000 /* an instance that missed three is not counted on */
 #define INSTANCE_KEPT_MS (INT64_C(24) * 3600 * 1000)
@@ -190,16 +191,32 @@ static const char orphans_script[] =
     "end\n"
     "return orphans\n";
 
-static void on_orphans(void *arg, const struct redisReply *reply)
+static void on_buried(void *arg, const int64_t counts[3], const struct err *err)
 {
     (void)arg;
-    for (size_t i = 0; i + 2 <= reply_count(reply); i += 2)
-        if (reply_text(reply_at(reply, i), NULL) != NULL)
-            LOG(LOG_LEVEL_WARNING, "lane.orphaned",
-                "deliveries wait in a lane that no instance serves: set `was` in a provider's section, or "
-                "move them with heraldctl",
-                log_text(LOG_KEY_PROVIDER, reply_text(reply_at(reply, i), NULL)),
-                log_int(LOG_KEY_COUNT, reply_number(reply_at(reply, i + 1))));
+    if (err == NULL && counts[0] > 0)
+        LOG(LOG_LEVEL_WARNING, "delivery.dead", "given up: too old, in a lane that nobody serves",
+            log_text(LOG_KEY_REASON, "no lane"), log_int(LOG_KEY_COUNT, counts[0]));
+}
+
+static void on_orphans(void *arg, const struct redisReply *reply)
+{
+    struct upkeep *upkeep = arg;
+    for (size_t i = 0; i + 2 <= reply_count(reply); i += 2) {
+        const char *lane = reply_text(reply_at(reply, i), NULL);
+        struct err err;
+        if (lane == NULL)
+            continue;
+        LOG(LOG_LEVEL_WARNING, "lane.orphaned",
+            "deliveries wait in a lane that no instance serves: set `was` in a provider's section, or move "
+            "them with "
+            "heraldctl",
+            log_text(LOG_KEY_PROVIDER, lane), log_int(LOG_KEY_COUNT, reply_number(reply_at(reply, i + 1))));
+        /* The provider is gone and its max_age with it: no provider's is longer than this. */
+        if (!ledger_bury(upkeep->options.ledger, lane, upkeep->config->dedupe_window_ms, BURY_MAX, on_buried,
+                         upkeep, &err))
+            return;
+    }
 }
 
 static void look_for_orphans(struct upkeep *upkeep)
