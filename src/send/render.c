@@ -315,6 +315,11 @@ static bool render_channel(const struct delivery *delivery, const struct config_
     case CHANNEL_PUSH:
         return content_render(notification->content, CONTENT_PUSH, delivery->locale, data, ret, err);
     case CHANNEL_WEBHOOK:
+        /* Without a template of its own a webhook carries the event as it came. */
+        if (!content_has_in(notification->content, CONTENT_WEBHOOK, delivery->locale)) {
+            buffer_append(ret, delivery->event, delivery->event_len);
+            return !ret->failed || err_set(err, ERR_PERMANENT, "the event is too large for a body");
+        }
         return content_render(notification->content, CONTENT_WEBHOOK, delivery->locale, data, ret, err);
     case CHANNEL_COUNT:
         break;

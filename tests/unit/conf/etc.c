@@ -145,3 +145,11 @@ Test(etc, the_mail_server_can_be_put_in_by_taking_the_comments_away)
     cr_expect_eq(mail->connections, 16);
     config_unref(config);
 }
+
+Test(etc, it_loads_with_the_templates_beside_it)
+{
+    struct config *config = NULL;
+    struct err err = {.text = ""};
+    cr_assert(config_load(HERALD_ETC "/herald.conf", &config, &err), "%s", err.text);
+    config_unref(config);
+}

@@ -95,6 +95,7 @@ Test(url, loopback_is_an_address_and_not_a_name_that_looks_like_one)
         {"http://localhost.example", false},
         {"http://10.0.0.1", false},
         {"http://[::2]", false},
+        {"http://126.0.0.1", false},
         {"http://128.0.0.1", false},
     };
     for (size_t i = 0; i < LENGTH(rows); i++) {
