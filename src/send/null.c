@@ -160,10 +160,10 @@ static void close_worker(void *state)
 static bool wait_out(struct null *null, struct delivery *delivery, const struct step *step)
 {
     bool is_endless = step->answer == ANSWER_HANG;
-    int64_t until_ms = clock_mono_ms() + step->delay_ms;
+    int64_t until_us = clock_mono_us() + INT64_C(1000) * step->delay_ms;
 
-    for (int64_t now_ms; (now_ms = clock_mono_ms()) < until_ms || is_endless;) {
-        int64_t left_ms = is_endless ? SLICE_MS : until_ms - now_ms;
+    for (int64_t now_us; (now_us = clock_mono_us()) < until_us || is_endless;) {
+        int64_t left_ms = is_endless ? SLICE_MS : (until_us - now_us + 999) / 1000;
         worker_is_alive(null->worker);
         if (!worker_may_commit(null->worker, delivery)) {
             delivery->attempt.abort = ABORT_LEASE;
