@@ -29,7 +29,7 @@ struct config;
 
 struct delivery {
     struct delivery *next;                      /* link of the queue or list that owns it */
-    struct delivery *held_next, *held_previous; /* links of the loop's list of all that it has leased; lane
+    struct delivery *held_next, *held_previous; /* links of the loop's table of all that it has leased; lane
                                                    threads leave them alone */
 
     /* Who it is. */
@@ -43,9 +43,10 @@ struct delivery {
     uint64_t fence;
     unsigned attempt_number; /* 1 for the first */
     unsigned crashes;
-    int64_t accepted_ms;   /* wall */
-    int64_t send_at_ms;    /* wall; 0: none */
-    int64_t expires_at_ms; /* wall; 0: never */
+    int64_t accepted_ms;               /* wall */
+    char content[EVENT_EID_CHARS + 1]; /* hash of the event's content */
+    int64_t send_at_ms;                /* wall; 0: none */
+    int64_t expires_at_ms;             /* wall; 0: never */
 
     /* Where and what: all point into `bytes`, or are "" */
     const char *notification;
@@ -58,7 +59,9 @@ struct delivery {
     const char *locale;
     const char *device; /* CHANNEL_PUSH only: a JSON object */
     const char *traceparent;
-    const char *event; /* the event's JSON */
+    const char *payload; /* as Redis keeps it (below), to be told to a Redis that has lost it */
+    size_t payload_len;
+    const char *event; /* the event's JSON, the payload's end */
     size_t event_len;
 
     /* May it still be committed? See commit.h. */
@@ -75,6 +78,7 @@ struct delivery {
                                  backlog */
     int64_t leased_mono_ms;
 
+    int journal_token;      /* of the note of its answer; 0: not noted */
     struct attempt attempt; /* the lane's thread writes it, then the loop reads it */
     struct outcome outcome; /* loop thread, from here down */
     struct { /* how the ledger is to be told; inside the delivery, so that telling needs no memory */

@@ -53,9 +53,9 @@ void journal_read(struct journal *journal, journal_note_fn *on_note, void *arg, 
 /* All that was read has been told: empties both segments. */
 void journal_clear(struct journal *journal);
 
-/* Any thread; one write(), never waits for another thread. A token to confirm it with, or -1: not written. */
+/* Any thread; one write(), never waits for another thread. A token to confirm it with, or 0: not written. */
 int journal_append(struct journal *journal, struct journal_note *note) MUST_CHECK;
-/* The ledger has taken what was noted under this token (-1 is fine). Any thread. */
+/* The ledger has taken what was noted under this token (0 is fine). Any thread. */
 void journal_confirm(struct journal *journal, int token);
 
 /* For the log: whether answers are noted at present. Any thread. */

@@ -37,6 +37,10 @@ struct lane_options {
     const struct config_provider *provider; /* of that snapshot */
     struct mailbox *mailbox;                /* borrowed: outlives the lane */
     const struct commit_gate *gate;         /* borrowed: outlives the lane */
+    /* Called on a lane's thread when an attempt that was committed has ended, before it is handed back: to
+     * note its answer where a crash can't take it. Must not block. NULL: none. */
+    void (*note)(void *arg, struct delivery *delivery);
+    void *note_arg;
 };
 
 /* Starts the threads. Blocks for as long as it takes to start them, not for the provider. ERR_NOMEM or

@@ -194,6 +194,12 @@ bool ledger_drop(struct ledger *, const char *reason, const struct ledger_item *
 bool ledger_cancel(struct ledger *, const struct ledger_item *, size_t count, ledger_items_fn *, void *arg,
                    struct err *) MUST_CHECK;
 
+/* Which leases are our incarnation's, a stretch at a time: begin with from = 0 and go on with `next` until it
+ * is 0. Items are borrowed for the callback. Leases that move meanwhile may be missed. */
+typedef void ledger_owned_fn(void *arg, const struct ledger_item *items, size_t count, size_t next,
+                             const struct err *err);
+bool ledger_owned(struct ledger *, size_t from, ledger_owned_fn *, void *arg, struct err *) MUST_CHECK;
+
 /* ── upkeep ── */
 
 /* counts: reap {accepted, unknown, dead}; trim {dropped, unknown made dead};

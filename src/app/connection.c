@@ -65,14 +65,49 @@ static void ask_for_limits(struct daemon *daemon)
 static void become_usable(struct daemon *daemon, const struct server *server)
 {
     LOG(LOG_LEVEL_NOTICE, "redis.connected", "Redis is reached and fit");
-    if (daemon->was_fit && !server_is_same(&daemon->server, server))
-        LOG(LOG_LEVEL_WARNING, "redis.epoch", "this Redis was restarted, or is another one",
-            log_int(LOG_KEY_COUNT, (int64_t)dispatch_settling(daemon->dispatch)));
+    daemon->has_forgotten =
+        daemon->has_forgotten || (daemon->was_fit && !server_is_same(&daemon->server, server));
     daemon->server = *server;
     daemon->was_fit = true;
-    daemon->is_usable = true;
     if (!daemon->was_warned)
         ask_for_limits(daemon);
+    recovery_begin(daemon->recovery,
+                   daemon->has_forgotten  ? RECOVERY_FORGOT
+                   : daemon->is_recovered ? RECOVERY_SAME
+                                          : RECOVERY_START,
+                   daemon->config);
+}
+
+static void say_epoch(const struct daemon *daemon, const struct recovery_counts *counts)
+{
+    const struct log_field none = {.type = LOG_NONE};
+    int64_t now_ms = clock_mono_ms();
+    int64_t gap = recall_gap(daemon->recall, now_ms);
+    char text[200];
+    snprintf(text, sizeof text,
+             "Redis may have lost what it last confirmed: %zu events that it had lost were told again, %zu "
+             "answers "
+             "repeated, %zu leases released%s",
+             counts->events, counts->answers, counts->released,
+             gap != 0 ? "; older events than in `ms` could not be kept" : "");
+    LOG(LOG_LEVEL_WARNING, "redis.epoch", text, log_int(LOG_KEY_COUNT, (int64_t)counts->events),
+        gap != 0 ? log_int(LOG_KEY_MS, now_ms - gap) : none);
+}
+
+void connection_on_recovered(void *arg, const struct recovery_counts *counts)
+{
+    struct daemon *daemon = arg;
+    if (daemon->has_forgotten)
+        say_epoch(daemon, counts);
+    else if (counts->released > 0)
+        LOG(LOG_LEVEL_NOTICE, "lease.released",
+            "leases whose answer was lost on the way go back to the queue",
+            log_int(LOG_KEY_COUNT, (int64_t)counts->released));
+    if (!daemon->is_recovered && daemon->journal != NULL)
+        journal_clear(daemon->journal);
+    daemon->has_forgotten = false;
+    daemon->is_recovered = true;
+    daemon->is_usable = true;
     dispatch_on_redis(daemon->dispatch, true);
     upkeep_on_redis(daemon->upkeep, true);
     upkeep_on_subscribed(daemon->upkeep, subscriber_is_subscribed(daemon->subscriber));
@@ -128,11 +163,25 @@ static void on_commands_lost(void *arg, const char *reason)
             log_text(LOG_KEY_REASON, reason));
     /* From here on a lease may be renewed by nobody: what is not committed must not be. */
     atomic_fetch_add(&daemon->gate.epoch, 1);
+    recovery_stop(daemon->recovery);
     daemon->is_usable = false;
     dispatch_on_redis(daemon->dispatch, false);
     upkeep_on_redis(daemon->upkeep, false);
     if (!daemon->is_ending)
         daemon_say_status(daemon);
+}
+
+void connection_on_forgotten(void *arg)
+{
+    struct daemon *daemon = arg;
+    daemon->has_forgotten = true;
+    if (!daemon->is_usable)
+        return; /* the next connection begins with it */
+    atomic_fetch_add(&daemon->gate.epoch, 1);
+    daemon->is_usable = false;
+    dispatch_on_redis(daemon->dispatch, false);
+    upkeep_on_redis(daemon->upkeep, false);
+    recovery_begin(daemon->recovery, RECOVERY_FORGOT, daemon->config);
 }
 
 /* The first failure, then each time the count doubles: repeats are folded. */

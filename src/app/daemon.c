@@ -11,9 +11,11 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon_private.h"
 #include "herald/clock.h"
@@ -25,6 +27,7 @@
 #define DRAIN_POLL_MS 20
 #define LAST_WORDS_MS 2000 /* for answers under way and for threads to end, once the drain is over */
 #define STATUS_EVERY_S 5
+#define NOT_USABLE_RETRY_MS 50 /* messages wait in the socket until Redis can be built on */
 
 /* ── ready, status, watchdog ── */
 
@@ -69,10 +72,28 @@ void daemon_become_ready(struct daemon *daemon)
                 log_text(LOG_KEY_PROVIDER, daemon->config->providers[i].name));
 }
 
+/* Says when answers can't be noted any more, and when they are again. */
+static void watch_journal(struct daemon *daemon)
+{
+    int error = 0;
+    enum journal_state state =
+        daemon->journal == NULL ? JOURNAL_WORKS : journal_state(daemon->journal, &error);
+    if (state == daemon->journal_state)
+        return;
+    daemon->journal_state = state;
+    if (state == JOURNAL_WORKS)
+        LOG(LOG_LEVEL_NOTICE, "journal.works", "answers are noted again");
+    else
+        LOG(LOG_LEVEL_WARNING, "journal.fails", "answers are not noted: a crash now may send some mail twice",
+            log_text(LOG_KEY_REASON, state == JOURNAL_FULL ? "full: Redis has not taken the answers in it"
+                                                           : strerror(error)));
+}
+
 static void on_second(void *arg)
 {
     struct daemon *daemon = arg;
     daemon->seconds++;
+    watch_journal(daemon);
     if (daemon->seconds % STATUS_EVERY_S == 0)
         daemon_say_status(daemon);
     int64_t watchdog_ms = service_watchdog_ms();
@@ -90,7 +111,10 @@ static void on_second(void *arg)
 static void on_batch(void *arg, const struct subscriber_message *messages, size_t count)
 {
     struct daemon *daemon = arg;
-    intake_batch(daemon->intake, messages, count);
+    if (daemon->is_usable)
+        intake_batch(daemon->intake, messages, count);
+    else
+        subscriber_retry(daemon->subscriber, NOT_USABLE_RETRY_MS);
 }
 
 static void on_batch_done(void *arg, bool is_safe, int64_t delay_ms)
@@ -126,11 +150,18 @@ static void on_dispatch_closed(void *arg)
     uv_close((uv_handle_t *)&daemon->drain, on_handle_closed);
 }
 
+static void on_recovery_closed(void *arg)
+{
+    struct daemon *daemon = arg;
+    daemon->recovery = NULL;
+    dispatch_close(daemon->dispatch, LAST_WORDS_MS, on_dispatch_closed, daemon);
+}
+
 static void on_commands_closed(void *arg)
 {
     struct daemon *daemon = arg;
     daemon->commands = NULL;
-    dispatch_close(daemon->dispatch, LAST_WORDS_MS, on_dispatch_closed, daemon);
+    recovery_close(daemon->recovery, on_recovery_closed, daemon);
 }
 
 static void on_upkeep_closed(void *arg)
@@ -247,6 +278,36 @@ static bool open_subscriber(struct daemon *daemon, struct err *err)
     return subscriber_open(&options, &daemon->subscriber, err);
 }
 
+static void on_note(void *arg, const struct journal_note *note)
+{
+    const struct daemon *daemon = arg;
+    /* What is older may be a new event of the same name by now. */
+    if (clock_wall_ms() - note->wall_ms < daemon->config->dedupe_window_ms)
+        recall_answer(daemon->recall, note, clock_mono_ms());
+}
+
+/* Reads what the process before us noted; recovery tells it to Redis before anything is claimed. */
+static bool open_journal(struct daemon *daemon, struct err *err)
+{
+    const char *states = getenv("STATE_DIRECTORY");
+    if (states == NULL || *states == '\0') {
+        LOG(LOG_LEVEL_NOTICE, "journal.off",
+            "no STATE_DIRECTORY: what a provider answers in the instant before a crash may be sent again");
+        return true;
+    }
+    char directory[PATH_MAX];
+    struct journal_damage damage;
+    /* systemd may name several, with colons between */
+    snprintf(directory, sizeof directory, "%.*s", (int)strcspn(states, ":"), states);
+    if (!journal_open(directory, &daemon->journal, err))
+        return err_wrap(err, "state directory");
+    journal_read(daemon->journal, on_note, daemon, &damage);
+    if (damage.segments > 0)
+        LOG(LOG_LEVEL_WARNING, "journal.damaged", "the end of what the last process noted can't be read",
+            log_int(LOG_KEY_COUNT, (int64_t)damage.bytes));
+    return true;
+}
+
 static bool open_all(struct daemon *daemon, struct err *err)
 {
     const struct config *config = daemon->config;
@@ -256,7 +317,8 @@ static bool open_all(struct daemon *daemon, struct err *err)
         .client_name = daemon->client_names[0],
         .callbacks = connection_commands(daemon),
     };
-    if (!link_open(&link, &daemon->commands, err))
+    if (!recall_new(&daemon->recall, err) || !open_journal(daemon, err) ||
+        !link_open(&link, &daemon->commands, err))
         return false;
     const struct ledger_options ledger = {
         .link = daemon->commands,
@@ -273,17 +335,30 @@ static bool open_all(struct daemon *daemon, struct err *err)
         .ledger = daemon->ledger,
         .gate = &daemon->gate,
         .counters = &daemon->counters,
+        .recall = daemon->recall,
+        .journal = daemon->journal,
         .config = daemon->config,
         .lease_ms = config->lease_ms,
         .lease_margin_ms = config->lease_margin_ms,
     };
     if (!dispatch_new(&dispatch, &daemon->dispatch, err))
         return false;
+    const struct recovery_options recovery = {
+        .loop = &daemon->loop,
+        .ledger = daemon->ledger,
+        .dispatch = daemon->dispatch,
+        .recall = daemon->recall,
+        .on_done = connection_on_recovered,
+        .arg = daemon,
+    };
+    if (!recovery_new(&recovery, &daemon->recovery, err))
+        return false;
     const struct intake_options intake = {
         .commands = daemon->commands,
         .ledger = daemon->ledger,
         .dispatch = daemon->dispatch,
         .counters = &daemon->counters,
+        .recall = daemon->recall,
         .config = daemon->config,
         .incarnation = daemon->incarnation,
         .on_done = on_batch_done,
@@ -302,6 +377,7 @@ static bool open_all(struct daemon *daemon, struct err *err)
         .incarnation = daemon->incarnation,
         .canary_channel = daemon->canary_channel,
         .on_canary_missed = connection_on_canary_missed,
+        .on_forgotten = connection_on_forgotten,
         .on_second = on_second,
         .arg = daemon,
     };
@@ -342,7 +418,9 @@ bool daemon_run(const char *path, struct config *config, struct err *err)
     assert(busy == 0); /* a handle that is left open is a leak, and here is the proof that there is none */
     (void)busy;
     intake_free(daemon->intake);
-    dispatch_free(daemon->dispatch);
+    if (dispatch_free(daemon->dispatch))
+        journal_close(daemon->journal);
+    recall_free(daemon->recall);
     ledger_free(daemon->ledger);
     config_unref(daemon->next);
     config_unref(daemon->config);

@@ -12,11 +12,14 @@
 #include "dispatch.h"
 #include "herald/commit.h"
 #include "herald/config.h"
+#include "herald/journal.h"
 #include "herald/ledger.h"
 #include "herald/link.h"
 #include "herald/server.h"
 #include "herald/subscriber.h"
 #include "intake.h"
+#include "recall.h"
+#include "recovery.h"
 #include "upkeep.h"
 
 struct daemon {
@@ -40,11 +43,17 @@ struct daemon {
     struct ledger *ledger;
     struct dispatch *dispatch;
     struct intake *intake;
+    struct recall *recall;
+    struct recovery *recovery;
+    struct journal *journal;          /* NULL: there is no state directory */
+    enum journal_state journal_state; /* as it was last said */
     struct upkeep *upkeep;
     struct subscriber *subscriber;
     struct server server; /* what Redis was when it was last found fit */
     bool was_fit;
-    bool is_usable; /* the command connection, and Redis behind it */
+    bool is_recovered;  /* since we started, once */
+    bool has_forgotten; /* Redis; until a recovery from it has ended */
+    bool is_usable;     /* the command connection, and Redis behind it */
     bool was_warned;
     bool is_ready; /* said READY */
     bool is_draining, is_ending;
@@ -66,6 +75,8 @@ void connection_on_subscribed(void *arg);
 void connection_on_unsubscribed(void *arg, const char *reason);
 void connection_on_unsubscribable(void *arg, unsigned attempt, const char *reason);
 void connection_on_canary_missed(void *arg);
+void connection_on_forgotten(void *arg);
+void connection_on_recovered(void *arg, const struct recovery_counts *counts);
 
 /* reload.c: SIGHUP, and the moment between two batches at which a new configuration takes over. */
 void reload_begin(struct daemon *daemon);

@@ -30,38 +30,24 @@ void dispatch_hold(struct dispatch *dispatch, struct delivery *delivery, int64_t
     delivery->epoch = atomic_load(&dispatch->options.gate->epoch);
     delivery->leased_mono_ms = asked_mono_ms;
     atomic_store(&delivery->lease_until_ms, asked_mono_ms + dispatch->options.lease_ms);
-    delivery->held_previous = NULL;
-    delivery->held_next = dispatch->held;
-    if (dispatch->held != NULL)
-        dispatch->held->held_previous = delivery;
-    dispatch->held = delivery;
-    dispatch->held_count++;
+    held_add(&dispatch->held, delivery);
 }
 
 void dispatch_forget(struct dispatch *dispatch, struct delivery *delivery)
 {
-    if (delivery->held_previous != NULL)
-        delivery->held_previous->held_next = delivery->held_next;
-    else
-        dispatch->held = delivery->held_next;
-    if (delivery->held_next != NULL)
-        delivery->held_next->held_previous = delivery->held_previous;
-    dispatch->held_count--;
+    held_remove(&dispatch->held, delivery);
     config_unref(delivery->config);
     delivery_free(delivery);
 }
 
-static struct delivery *find(const struct dispatch *dispatch, const char *eid, unsigned ordinal)
-{
-    for (struct delivery *delivery = dispatch->held; delivery != NULL; delivery = delivery->held_next)
-        if (delivery->ordinal == ordinal && strcmp(delivery->eid, eid) == 0)
-            return delivery;
-    return NULL;
-}
-
 bool dispatch_holds(const struct dispatch *dispatch, const char *eid, unsigned ordinal)
 {
-    return find(dispatch, eid, ordinal) != NULL;
+    return held_find(&dispatch->held, eid, ordinal) != NULL;
+}
+
+const struct held *dispatch_held(const struct dispatch *dispatch)
+{
+    return &dispatch->held;
 }
 
 /* ── renewal ── */
@@ -82,7 +68,8 @@ static void on_extended(void *arg, const int *answers, size_t count, const struc
     struct extend_call *call = arg;
     for (size_t i = 0; err == NULL && i < count; i++) {
         /* It may have ended while the call was under way. */
-        struct delivery *delivery = find(call->dispatch, call->items[i].eid, call->items[i].ordinal);
+        struct delivery *delivery =
+            held_find(&call->dispatch->held, call->items[i].eid, call->items[i].ordinal);
         if (delivery == NULL || delivery->fence != call->items[i].fence)
             continue;
         int64_t until = answers[i] == 1 ? call->asked_mono_ms + call->dispatch->options.lease_ms : 0;
@@ -105,15 +92,16 @@ static void send_extend(struct extend_call *call)
 
 void dispatch_extend(struct dispatch *dispatch)
 {
-    struct delivery *delivery = dispatch->held;
-    while (delivery != NULL && dispatch->is_usable) {
+    const struct held *held = &dispatch->held;
+    struct delivery *delivery = held_first(held);
+    while (delivery != NULL) {
         struct extend_call *call = malloc(sizeof *call);
         if (call == NULL)
             return; /* the next renewal comes well before the leases end */
         call->dispatch = dispatch;
         call->asked_mono_ms = clock_mono_ms();
         call->count = 0;
-        for (; delivery != NULL && call->count < LEDGER_MAX_ITEMS; delivery = delivery->held_next) {
+        for (; delivery != NULL && call->count < LEDGER_MAX_ITEMS; delivery = held_next(held, delivery)) {
             struct extend_item *item = &call->items[call->count++];
             memcpy(item->eid, delivery->eid, sizeof item->eid);
             item->ordinal = delivery->ordinal;
@@ -127,7 +115,20 @@ void dispatch_extend(struct dispatch *dispatch)
 
 static void on_settled(void *arg, struct delivery *delivery)
 {
-    dispatch_forget(arg, delivery);
+    struct dispatch *dispatch = arg;
+    if (delivery->journal_token != 0)
+        journal_confirm(dispatch->options.journal, delivery->journal_token);
+    dispatch_forget(dispatch, delivery);
+}
+
+/* Called on a lane's thread, before the delivery is handed back: what a provider answered is on disk before
+ * anything else is done with it. */
+static void note_answer(void *arg, struct delivery *delivery)
+{
+    struct dispatch *dispatch = arg;
+    struct journal_note note;
+    if (dispatch->options.journal != NULL && judge_note(delivery, &note))
+        delivery->journal_token = journal_append(dispatch->options.journal, &note);
 }
 
 /* Takes in what the lanes handed back, tells the ledger, and claims for the places that became free. */
@@ -258,6 +259,7 @@ bool dispatch_new(const struct dispatch_options *options, struct dispatch **ret,
     if (dispatch == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
     dispatch->options = *options;
+    dispatch->note_answer = note_answer;
     dispatch->settle = settle_new(options->ledger, options->counters, on_settled, collect_soon, dispatch);
     if (dispatch->settle == NULL || !mailbox_new(wake_loop, dispatch, &dispatch->mailbox, err)) {
         settle_free(dispatch->settle);
@@ -281,16 +283,19 @@ bool dispatch_new(const struct dispatch_options *options, struct dispatch **ret,
     return true;
 }
 
-void dispatch_free(struct dispatch *dispatch)
+bool dispatch_free(struct dispatch *dispatch)
 {
-    if (dispatch == NULL || dispatch->abandoned > 0)
-        return; /* a thread that could not be waited for still holds the mailbox */
+    if (dispatch == NULL)
+        return true;
+    if (dispatch->abandoned > 0)
+        return false;
     settle_free(dispatch->settle);
-    while (dispatch->held != NULL)
-        dispatch_forget(dispatch, dispatch->held);
+    while (dispatch->held.count > 0)
+        dispatch_forget(dispatch, held_first(&dispatch->held));
     mailbox_free(dispatch->mailbox);
     config_unref(dispatch->config);
     free(dispatch);
+    return true;
 }
 
 /* What the breaker knows of a provider survives a reload, where the provider does. */
@@ -374,7 +379,7 @@ void dispatch_drain(struct dispatch *dispatch)
 
 bool dispatch_is_empty(const struct dispatch *dispatch)
 {
-    return dispatch->held_count == 0;
+    return dispatch->held.count == 0;
 }
 
 void dispatch_close(struct dispatch *dispatch, int64_t wait_ms, void (*on_closed)(void *arg), void *arg)

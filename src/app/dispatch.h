@@ -12,12 +12,15 @@
 #include <uv.h>
 
 #include "counters.h"
+#include "held.h"
 #include "herald/commit.h"
 #include "herald/config.h"
 #include "herald/delivery.h"
 #include "herald/err.h"
+#include "herald/journal.h"
 #include "herald/lane.h"
 #include "herald/ledger.h"
+#include "recall.h"
 
 struct dispatch;
 
@@ -26,14 +29,17 @@ struct dispatch_options {
     struct ledger *ledger;     /* borrowed: outlives us */
     struct commit_gate *gate;  /* borrowed */
     struct counters *counters; /* borrowed */
+    struct recall *recall;     /* borrowed */
+    struct journal *journal;   /* borrowed; NULL: none */
     struct config *config;     /* a reference is taken */
     int64_t lease_ms, lease_margin_ms;
 };
 
 /* Starts a lane for each provider. */
 bool dispatch_new(const struct dispatch_options *options, struct dispatch **ret, struct err *err) MUST_CHECK;
-/* Every delivery must be settled or forgotten and dispatch_close called before. */
-void dispatch_free(struct dispatch *dispatch);
+/* dispatch_close must have been called before. False: a thread could not be waited for and still uses what it
+ * was given, so nothing was freed; the process has to end. */
+bool dispatch_free(struct dispatch *dispatch);
 
 /* Lanes of a new configuration take over. The old ones give back what they have not begun and finish what
  * runs. On false nothing changed. */
@@ -55,6 +61,9 @@ void dispatch_take(struct dispatch *dispatch, size_t index, struct delivery *del
 /* Whether a delivery of ours is in memory: a lease of ours that is not was leased by a call whose answer was
  * lost. */
 bool dispatch_holds(const struct dispatch *dispatch, const char *eid, unsigned ordinal);
+
+/* All that is held; borrowed until the next turn of the loop. */
+const struct held *dispatch_held(const struct dispatch *dispatch);
 
 /* Something waits in the lane since now (an accept put it there): claim it when there is room. */
 void dispatch_wake(struct dispatch *dispatch, size_t index);

@@ -16,13 +16,13 @@ struct dispatch {
     struct station **stations; /* owned; one per provider of config, in its order */
     size_t station_count;
     struct station *winding; /* owned; those that wind down */
-    struct delivery *held;   /* every delivery that we lease and that is not settled, linked by held_next */
-    size_t held_count;
-    uv_async_t mail;           /* a lane put something into the mailbox */
-    uv_timer_t collector;      /* until the mailbox is looked into again */
-    int64_t collected_mono_ms; /* when it last was */
-    uv_timer_t winder;         /* while lanes wind down */
-    bool is_usable;            /* Redis */
+    struct held held;        /* every delivery that we lease and that is not settled */
+    void (*note_answer)(void *arg, struct delivery *delivery); /* for the lanes */
+    uv_async_t mail;                                           /* a lane put something into the mailbox */
+    uv_timer_t collector;                                      /* until the mailbox is looked into again */
+    int64_t collected_mono_ms;                                 /* when it last was */
+    uv_timer_t winder;                                         /* while lanes wind down */
+    bool is_usable;                                            /* Redis */
     bool is_draining;
     bool is_closing;
     size_t abandoned;          /* stations whose threads could not be waited for at the end */
@@ -46,6 +46,9 @@ void station_push(struct station *station,
 
 /* judge.c: takes a delivery that came back from a lane. */
 void judge_delivery(struct dispatch *dispatch, struct delivery *delivery);
+/* Whether the attempt's outcome is one that must not be forgotten, and what to note of it. A lane's thread,
+ * or the loop. */
+bool judge_note(const struct delivery *delivery, struct journal_note *ret);
 
 /* dispatch.c */
 void dispatch_hold(struct dispatch *dispatch, struct delivery *delivery, int64_t asked_mono_ms);

@@ -17,6 +17,7 @@
 #include "herald/ledger.h"
 #include "herald/link.h"
 #include "herald/subscriber.h"
+#include "recall.h"
 
 struct intake;
 
@@ -25,6 +26,7 @@ struct intake_options {
     struct ledger *ledger;
     struct dispatch *dispatch;
     struct counters *counters;
+    struct recall *recall;
     struct config *config; /* a reference is taken */
     const char *incarnation;
     /* The batch is done with: consume it, or (is_safe false) hand it up again after delay_ms. */

@@ -113,6 +113,29 @@ static void on_unknown(struct dispatch *dispatch, struct station *station, struc
     retry_later(dispatch, station, delivery);
 }
 
+bool judge_note(const struct delivery *delivery, struct journal_note *ret)
+{
+    const struct station *station = delivery->lane;
+    struct outcome outcome;
+    outcome_classify(&delivery->attempt, &outcome);
+    if (outcome.class != OUTCOME_SENT &&
+        (outcome.class != OUTCOME_UNKNOWN || station->provider->on_unknown != ON_UNKNOWN_HOLD))
+        return false;
+    *ret = (struct journal_note){.ordinal = delivery->ordinal,
+                                 .fence = delivery->fence,
+                                 .attempts = delivery->attempt_number,
+                                 .answer = outcome.class == OUTCOME_SENT ? JOURNAL_SENT : JOURNAL_UNKNOWN};
+    memcpy(ret->eid, delivery->eid, sizeof ret->eid);
+    return true;
+}
+
+static void remember(struct dispatch *dispatch, const struct delivery *delivery)
+{
+    struct journal_note note;
+    if (judge_note(delivery, &note))
+        recall_answer(dispatch->options.recall, &note, clock_mono_ms());
+}
+
 void judge_delivery(struct dispatch *dispatch, struct delivery *delivery)
 {
     struct station *station = delivery->lane;
@@ -120,6 +143,7 @@ void judge_delivery(struct dispatch *dispatch, struct delivery *delivery)
     station->held--;
     station->held_bytes -= delivery->bytes_len;
     outcome_classify(attempt, &delivery->outcome);
+    remember(dispatch, delivery);
     if (delivery->outcome.class == OUTCOME_PERMANENT && is_our_fault(station, delivery))
         delivery->outcome.class = OUTCOME_DESTINATION;
     switch (delivery->outcome.class) {

@@ -62,6 +62,7 @@ static void take_leased(struct intake *intake, const struct arrival *arrival, si
     delivery->fence = fence;
     delivery->attempt_number = 1;
     delivery->accepted_ms = accepted_ms;
+    memcpy(delivery->content, arrival->event.content, sizeof delivery->content);
     delivery->received_mono_us = intake->received_mono_us;
     dispatch_take(intake->options.dispatch, arrival->providers[target]->index, delivery, asked_mono_ms);
 }
@@ -71,6 +72,8 @@ static void on_new(struct intake *intake, const struct arrival *arrival, const s
 {
     struct counters *counters = intake->options.counters;
     counters->accepted++;
+    recall_event(intake->options.recall, arrival->event.eid, arrival->event.content, arrival->payload.data,
+                 arrival->payload.len, clock_mono_ms());
     counters->unidentified += arrival->event.id[0] == '\0';
     say_event(LOG_LEVEL_INFO, "event.accepted", arrival->note[0] != '\0' ? arrival->note : "accepted",
               arrival, NULL);

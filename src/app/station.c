@@ -34,8 +34,12 @@ struct station *station_new(struct dispatch *dispatch, struct config *config,
         err_set(err, ERR_NOMEM, "out of memory");
         return NULL;
     }
-    const struct lane_options options = {
-        .config = config, .provider = provider, .mailbox = dispatch->mailbox, .gate = dispatch->options.gate};
+    const struct lane_options options = {.config = config,
+                                         .provider = provider,
+                                         .mailbox = dispatch->mailbox,
+                                         .gate = dispatch->options.gate,
+                                         .note = dispatch->note_answer,
+                                         .note_arg = dispatch};
     if (!lane_start(&options, &station->lane, err)) {
         err_wrap(err, "[provider %s]", provider->name);
         free(station);

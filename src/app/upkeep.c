@@ -36,6 +36,8 @@ struct upkeep {
     int64_t canary_sent_mono_ms;
     uint64_t canary_number;    /* of the last one published */
     unsigned canaries_out;     /* published since one was last seen */
+    bool was_listed;           /* our entry was confirmed since Redis was last found usable */
+    bool is_renewal;           /* the heartbeat under way writes the same entry again */
     char member[STATUS_BYTES]; /* our entry in the list of instances, as it stands there; "" if none */
     void (*on_closed)(void *arg);
     void *on_closed_arg;
@@ -142,6 +144,19 @@ static void write_member(const struct upkeep *upkeep, char ret[STATUS_BYTES])
         used += (size_t)snprintf(ret + used, STATUS_BYTES - used, " %s", upkeep->config->providers[i].name);
 }
 
+/* An entry that was there and is new again: Redis was emptied under us (FLUSHALL), or lost its last writes.
+ */
+static void on_listed(void *arg, const struct redisReply *reply)
+{
+    struct upkeep *upkeep = arg;
+    if (reply == NULL || reply_error(reply) != NULL || !upkeep->is_usable)
+        return;
+    bool is_forgotten = upkeep->was_listed && upkeep->is_renewal && reply_number(reply) == 1;
+    upkeep->was_listed = true;
+    if (is_forgotten)
+        upkeep->options.on_forgotten(upkeep->options.arg);
+}
+
 static void heartbeat(struct upkeep *upkeep)
 {
     char instances[LEDGER_KEY_BYTES], status[LEDGER_KEY_BYTES], now[24], oldest[24];
@@ -154,8 +169,9 @@ static void heartbeat(struct upkeep *upkeep)
     write_member(upkeep, member);
     if (strcmp(member, upkeep->member) != 0 && upkeep->member[0] != '\0')
         command(upkeep, 3, (const char *[]){"ZREM", instances, upkeep->member}, NULL);
+    upkeep->is_renewal = strcmp(member, upkeep->member) == 0;
     snprintf(upkeep->member, sizeof upkeep->member, "%s", member);
-    command(upkeep, 4, (const char *[]){"ZADD", instances, now, member}, NULL);
+    command(upkeep, 4, (const char *[]){"ZADD", instances, now, member}, on_listed);
     command(upkeep, 4, (const char *[]){"ZREMRANGEBYSCORE", instances, "-inf", oldest}, NULL);
     struct buffer text;
     buffer_init(&text, 64 * 1024); /* 64 lanes of under 100 bytes each */
@@ -329,6 +345,7 @@ void upkeep_close(struct upkeep *upkeep, void (*on_closed)(void *arg), void *arg
 void upkeep_on_redis(struct upkeep *upkeep, bool is_usable)
 {
     upkeep->is_usable = is_usable;
+    upkeep->was_listed = false;
     upkeep->canaries_out = 0;
     if (!is_usable)
         return;

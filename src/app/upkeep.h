@@ -31,6 +31,7 @@ struct upkeep_options {
     const char *canary_channel;
     /* Published twice and not seen: the subscription is not to be trusted. */
     void (*on_canary_missed)(void *arg);
+    void (*on_forgotten)(void *arg); /* Redis no longer knows that we are there: it was emptied */
     /* Every second. */
     void (*on_second)(void *arg);
     void *arg;

@@ -141,8 +141,9 @@ static bool read_header(struct slice line, struct header *ret)
            read_number(line, &ret->expires_at_ms);
 }
 
-/* The three lines one delivery is made of, and the event. */
+/* The three lines one delivery is made of, and the event: pieces of `all`. */
 struct parts {
+    struct slice all;
     struct header header;
     struct slice target, identity, event;
 };
@@ -263,7 +264,9 @@ static void fill(const struct parts *parts, const struct lines *lines, struct de
     delivery->device = put(&at, device);
     delivery->notification = put(&at, parts->header.notification);
     delivery->source = put(&at, parts->header.source);
-    delivery->event = put(&at, parts->event);
+    delivery->payload = put(&at, parts->all);
+    delivery->payload_len = parts->all.len;
+    delivery->event = delivery->payload + (parts->event.at - parts->all.at);
     delivery->event_len = parts->event.len;
     delivery->channel = lines->channel;
     delivery->send_at_ms = parts->header.send_at_ms;
@@ -299,7 +302,7 @@ static void derive_key(struct delivery *delivery)
 /* NULL and *err if it can't be made. */
 static struct delivery *make(const struct parts *parts, struct lines *lines, struct err *err)
 {
-    size_t bytes = parts->header.notification.len + 1 + parts->header.source.len + 1 + parts->event.len + 1;
+    size_t bytes = parts->header.notification.len + 1 + parts->header.source.len + 1 + parts->all.len + 1;
 
     if (!find_fields(lines, &bytes, err))
         return NULL;
@@ -338,7 +341,8 @@ bool delivery_from_payload(const char *payload, size_t len, const char *eid, uns
 
     if (strspn(eid, "0123456789abcdef") != EVENT_EID_CHARS || eid[EVENT_EID_CHARS] != '\0')
         return err_set(err, ERR_INPUT, "payload: expected an eid of %d hexadecimal digits", EVENT_EID_CHARS);
-    if (!cut((struct slice){payload, len}, ordinal, &parts, err))
+    parts.all = (struct slice){payload, len};
+    if (!cut(parts.all, ordinal, &parts, err))
         return false;
     struct delivery *delivery = read_lines(&parts, err);
     if (delivery == NULL)

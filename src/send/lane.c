@@ -28,6 +28,8 @@ struct lane {
     const struct driver *driver;
     struct mailbox *mailbox;        /* borrowed: see lane_options */
     const struct commit_gate *gate; /* borrowed: see lane_options */
+    void (*note)(void *arg, struct delivery *delivery);
+    void *note_arg;
     struct queue queue;
     size_t capacity, slots;
     _Atomic bool is_stopping;
@@ -101,6 +103,8 @@ void worker_finish(struct worker *worker, struct delivery *delivery)
     assert(worker->running > 0);
     worker->running--;
     delivery->attempt.ended_mono_us = clock_mono_us();
+    if (delivery->attempt.is_committed && worker->lane->note != NULL)
+        worker->lane->note(worker->lane->note_arg, delivery);
     mailbox_put(worker->lane->mailbox, delivery);
 }
 
@@ -290,6 +294,8 @@ bool lane_start(const struct lane_options *options, struct lane **ret, struct er
     lane->driver = driver;
     lane->mailbox = options->mailbox;
     lane->gate = options->gate;
+    lane->note = options->note;
+    lane->note_arg = options->note_arg;
     lane->slots = transfers;
     lane->capacity = smaller(LANE_QUEUE_PER_CONNECTION * transfers, LANE_MAX_QUEUE);
     share_out(lane, threads);

@@ -278,9 +278,9 @@ int journal_append(struct journal *journal, struct journal_note *note)
 
     assert(strlen(note->eid) == EVENT_EID_CHARS);
     if ((atomic_load(&journal->is_torn) || is_segment_full(journal)) && !mend(journal))
-        return -1;
-    int token = atomic_load(&journal->active);
-    struct segment *segment = &journal->segments[token];
+        return 0;
+    int active = atomic_load(&journal->active);
+    struct segment *segment = &journal->segments[active];
     note->wall_ms = clock_wall_ms();
     write_record(note, bytes);
     /* Counted first: a segment with something under way is not free. */
@@ -291,18 +291,18 @@ int journal_append(struct journal *journal, struct journal_note *note)
         if (written > 0)
             atomic_store(&journal->is_torn, true);
         atomic_fetch_sub(&segment->unconfirmed, 1);
-        return -1;
+        return 0;
     }
     atomic_fetch_add(&segment->bytes, sizeof(bytes));
     atomic_store(&segment->last_mono_ms, clock_mono_ms());
     atomic_store_explicit(&journal->failed, 0, memory_order_relaxed);
-    return token;
+    return active + 1;
 }
 
 void journal_confirm(struct journal *journal, int token)
 {
-    if (token >= 0)
-        atomic_fetch_sub(&journal->segments[token].unconfirmed, 1);
+    if (token > 0)
+        atomic_fetch_sub(&journal->segments[token - 1].unconfirmed, 1);
 }
 
 enum journal_state journal_state(const struct journal *journal, int *ret_errno)

@@ -33,6 +33,7 @@ struct ledger_call {
         ledger_accept_fn *on_accepted;
         ledger_claim_fn *on_claimed;
         ledger_items_fn *on_items;
+        ledger_owned_fn *on_owned;
         ledger_counts_fn *on_counts;
     } callback;
     void *arg;

@@ -22,7 +22,7 @@ static void bury(struct ledger *ledger, const struct ledger_item *items, size_t 
         return; /* as on_buried */
 }
 
-/* claimed: seven elements each, in claim.lua's order. Those that can't be read go into dead, behind
+/* claimed: eight elements each, in claim.lua's order. Those that can't be read go into dead, behind
  * ret->dead_count others. */
 static void read_claimed(struct ledger *ledger, const redisReply *list, struct claim_notice *dead,
                          struct claim_result *ret)
@@ -30,10 +30,10 @@ static void read_claimed(struct ledger *ledger, const redisReply *list, struct c
     struct delivery **last = &ret->claimed;
     struct ledger_item items[LEDGER_MAX_CLAIM];
     size_t item_count = 0;
-    for (size_t at = 0; at + 7 <= reply_count(list); at += 7) {
+    for (size_t at = 0; at + 8 <= reply_count(list); at += 8) {
         size_t payload_len = 0;
         const char *eid = reply_text(reply_at(list, at), NULL);
-        const char *payload = reply_text(reply_at(list, at + 6), &payload_len);
+        const char *payload = reply_text(reply_at(list, at + 7), &payload_len);
         unsigned ordinal = (unsigned)reply_number(reply_at(list, at + 1));
         struct delivery *delivery = NULL;
         struct err err = {.kind = ERR_INPUT};
@@ -62,6 +62,8 @@ static void read_claimed(struct ledger *ledger, const redisReply *list, struct c
         delivery->attempt_number = (unsigned)reply_number(reply_at(list, at + 3)) + 1;
         delivery->crashes = (unsigned)reply_number(reply_at(list, at + 4));
         delivery->accepted_ms = reply_number(reply_at(list, at + 5));
+        const char *content = reply_text(reply_at(list, at + 6), NULL);
+        snprintf(delivery->content, sizeof delivery->content, "%s", content != NULL ? content : "");
         *last = delivery;
         last = &delivery->next;
         ret->claimed_count++;

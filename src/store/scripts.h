@@ -19,6 +19,7 @@ enum script_id {
     SCRIPT_TRIM,
     SCRIPT_MOVE,
     SCRIPT_BURY,
+    SCRIPT_OWNED,
     SCRIPT_COUNT
 };
 

@@ -6,7 +6,7 @@
 --       notifications, each: name limit(3)
 -- Reply now, limiter errors,
 --       wait_ms (the provider's limit; 0: not stopped by it), next due (ms; 0: nothing waits),
---       claimed {eid ordinal fence attempts crashes accepted payload ...},
+--       claimed {eid ordinal fence attempts crashes accepted content payload ...},
 --       limited {eid ordinal slot scope meta ...},
 --       dead {eid ordinal reason meta ...},
 --       how many had no readable record
@@ -81,7 +81,7 @@ local function consider(key, id)
     settle(record, key)
     bytes = bytes + #payload
     append(claimed, eid, ordinal, text_of(record.fence), record.attempts, record.crashes,
-           text_of(record.accepted), payload)
+           text_of(record.accepted), record.content, payload)
 end
 
 local want = math.min(max, provider.tokens())

@@ -99,7 +99,7 @@ local function load(eid, ordinal)
     if not eid then
         return nil, false
     end
-    local fields = redis.pcall('HMGET', event_key(eid), ordinal, 't', 'o', 'b' .. ordinal)
+    local fields = redis.pcall('HMGET', event_key(eid), ordinal, 't', 'o', 'b' .. ordinal, 'h')
     if fields.err then
         return nil, true
     end
@@ -112,6 +112,7 @@ local function load(eid, ordinal)
     record.age_from = tonumber(fields[4]) or accepted
     -- A damaged count must not throw the payload away.
     record.open = tonumber(fields[3]) or 1000
+    record.content = fields[5] or ''
     record.eid, record.ordinal, record.id = eid, ordinal, eid .. ':' .. ordinal
     return record
 end
