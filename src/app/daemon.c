@@ -372,6 +372,7 @@ static bool open_all(struct daemon *daemon, struct err *err)
         .commands = daemon->commands,
         .ledger = daemon->ledger,
         .dispatch = daemon->dispatch,
+        .recall = daemon->recall,
         .counters = &daemon->counters,
         .config = daemon->config,
         .incarnation = daemon->incarnation,
