@@ -26,7 +26,7 @@ import time
 import unittest
 
 from notify import Notify
-from processes import Process, wait_for
+from processes import Process, free_port, wait_for
 from servers import Http2Receiver, Nghttpd, RedisServer, SmtpScript, SmtpSink
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
