@@ -99,10 +99,10 @@ static size_t count_lines(const uint8_t *bytes, size_t len)
     return lines;
 }
 
-static void check_refusal(const struct err *err, const char *path, size_t lines)
+static void check_refusal(const struct err *err, const char *path, size_t lines, bool knows_secret)
 {
     size_t path_len = strlen(path);
-    assert(err->kind == ERR_CONFIG && strstr(err->text, SECRET) == NULL);
+    assert(err->kind == ERR_CONFIG && (knows_secret || strstr(err->text, SECRET) == NULL));
     assert(strncmp(err->text, path, path_len) == 0 && err->text[path_len] == ':');
     const char *rest = err->text + path_len + 1;
     if (*rest == ' ') { /* what is not in the file has no line */
@@ -180,7 +180,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     if (is_loaded)
         check(config);
     else
-        check_refusal(&err, path, count_lines(bytes, len));
+        check_refusal(&err, path, count_lines(bytes, len),
+                      memmem(bytes, len, SECRET, strlen(SECRET)) != NULL);
     config_unref(config);
     return 0;
 }
