@@ -4,12 +4,11 @@
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "herald/address.h"
 #include "herald/config.h"
@@ -26,10 +25,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 /* The linker leads fopen, open and opendir here (CMakeLists.txt), libFuzzer's own too: so only while loading.
  */
 FILE *__real_fopen(const char *path, const char *mode);
-int __real_open(const char *path, int flags, ...);
+/* open's third argument is passed on whether there is one or not. */
+int __real_open(const char *path, int flags, mode_t mode);
 DIR *__real_opendir(const char *path);
 FILE *__wrap_fopen(const char *path, const char *mode);
-int __wrap_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, mode_t mode);
 DIR *__wrap_opendir(const char *path);
 
 static bool is_loading;
@@ -48,12 +48,8 @@ FILE *__wrap_fopen(const char *path, const char *mode)
     return is_inside(path) ? __real_fopen(path, mode) : NULL;
 }
 
-int __wrap_open(const char *path, int flags, ...)
+int __wrap_open(const char *path, int flags, mode_t mode)
 {
-    va_list args;
-    va_start(args, flags);
-    int mode = (flags & O_CREAT) != 0 ? va_arg(args, int) : 0;
-    va_end(args);
     return is_inside(path) ? __real_open(path, flags, mode) : -1;
 }
 

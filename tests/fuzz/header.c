@@ -103,7 +103,7 @@ static void decode(const char *text, char ret[MAX_FIELD])
 {
     size_t used = 0;
     if (strncmp(text, "=?", 2) != 0) {
-        strcpy(ret, text);
+        memcpy(ret, text, strlen(text) + 1); /* from a buffer of the same size */
         return;
     }
     while (*text != '\0') {
