@@ -34,6 +34,32 @@ static void check(const struct batch *batch, const char *bytes, size_t len)
         assert(message->is_too_large ? message->len == BATCH_BEGINNING : message->len == message->total_len);
         behind = message->bytes + message->len;
     }
+    /* It ends where a reply ends. */
+    struct resp_reply reply;
+    size_t end = 0;
+    while (end < batch->frame_bytes && resp_scan(bytes + end, len - end, &reply) == RESP_WHOLE)
+        end += reply.frame_len;
+    assert(end == batch->frame_bytes);
+}
+
+/* A message too large to be seen whole: only its first `keep` bytes are looked at. */
+static void note_cut(struct batch *batch, const char *bytes, const struct resp_reply *head, size_t keep)
+{
+    struct err err;
+    char *kept = malloc(keep);
+    if (kept == NULL)
+        return;
+    memcpy(kept, bytes, keep);
+    if (!batch_note(batch, kept, head, BASE, &err))
+        abort();
+    assert(batch->count <= 1 && batch->frame_bytes == head->frame_len);
+    if (batch->count == 1) {
+        const struct subscriber_message *message = &batch->messages[0];
+        assert(message->is_too_large && message->len == BATCH_BEGINNING && message->offset == BASE);
+        assert(message->bytes > kept && message->bytes + message->len <= kept + keep);
+        assert(message->total_len > message->len && message->total_len < head->frame_len);
+    }
+    free(kept);
 }
 
 static void look(struct all *all, const char *bytes, size_t len)
@@ -58,8 +84,10 @@ static void look(struct all *all, const char *bytes, size_t len)
         }
         if (batch.frame_bytes == 0) {
             assert(head.frame_len > len - all->used);
-            size_t keep = batch_keep(at, &head, len - all->used + BATCH_BEGINNING);
-            assert(keep <= head.frame_len && keep <= len - all->used + BATCH_BEGINNING);
+            size_t left = len - all->used, keep = batch_keep(at, &head, left);
+            assert(keep == 0 || keep < left);
+            if (keep > 0 && head.is_exact && head.frame_len > SUBSCRIBER_PEEK_BYTES)
+                note_cut(&batch, at, &head, keep);
             break;
         }
         all->used += batch.frame_bytes;

@@ -11,6 +11,7 @@
 
 #include "herald/address.h"
 #include "herald/encode.h"
+#include "herald/utf8.h"
 
 #define MAX_TEXT 1000 /* more than a subject has */
 #define MAX_FIELD (64 * 1024)
@@ -43,7 +44,7 @@ static void squeeze(char *text)
 }
 
 /* The field's text without its folds; each line is checked on the way. */
-static void unfold(const struct buffer *field, size_t name_len, char ret[MAX_FIELD])
+static void unfold(const struct buffer *field, size_t name_len, size_t max_line, char ret[MAX_FIELD])
 {
     size_t column = 0, used = 0;
     assert(!field->failed && field->len > name_len + 2);
@@ -58,7 +59,7 @@ static void unfold(const struct buffer *field, size_t name_len, char ret[MAX_FIE
             assert(i + 1 == field->len || field->data[i + 1] == ' '); /* nothing begins a header of its own */
         }
         column = is_end ? 0 : column + 1;
-        assert(column <= MAX_LINE);
+        assert(column <= max_line);
         if (!is_end && i > name_len)
             ret[used++] = (char)byte;
     }
@@ -73,9 +74,20 @@ static int hex(char c)
     return c >= '0' && c <= '9' ? c - '0' : c - 'A' + 10;
 }
 
+/* No character is spread over two words: RFC 2047 5 (3). */
+static bool is_whole(const char *text, size_t len)
+{
+    uint32_t code;
+    for (size_t i = 0, width; i < len; i += width)
+        if ((width = utf8_read(text + i, len - i, &code)) == 0)
+            return false;
+    return true;
+}
+
 /* One encoded word at `word`; returns its end. */
 static const char *decode_word(const char *word, char *ret, size_t *used)
 {
+    size_t before = *used;
     const char *text = word + strlen("=?utf-8?Q?"), *end = strstr(text, "?=");
     assert(strncmp(word, "=?utf-8?", 8) == 0 && (word[8] == 'Q' || word[8] == 'B') && word[9] == '?');
     assert(end != NULL && end + 2 - word <= 75);
@@ -84,6 +96,7 @@ static const char *decode_word(const char *word, char *ret, size_t *used)
         if (!decode_base64(text, (size_t)(end - text), (uint8_t *)ret + *used, &decoded))
             abort();
         *used += decoded;
+        assert(is_whole(ret + before, *used - before));
         return end + 2;
     }
     for (const char *c = text; c < end; c++) {
@@ -95,6 +108,7 @@ static const char *decode_word(const char *word, char *ret, size_t *used)
             ret[(*used)++] = (char)(*c == '_' ? ' ' : *c);
         }
     }
+    assert(is_whole(ret + before, *used - before));
     return end + 2;
 }
 
@@ -132,7 +146,8 @@ static void check_text(const char *text)
     struct buffer field;
     buffer_init(&field, MAX_FIELD);
     header_text("Subject", text, &field);
-    unfold(&field, strlen("Subject"), unfolded);
+    /* Any text can be folded, so here the narrower bounds hold. */
+    unfold(&field, strlen("Subject"), HEADER_MAX_LINE, unfolded);
     decode(unfolded + (unfolded[0] == ' '), decoded);
     assert(strcmp(decoded, text) == 0);
     buffer_done(&field);
@@ -144,7 +159,7 @@ static void check_mailbox(const char *name, const char *address)
     struct buffer field;
     buffer_init(&field, MAX_FIELD);
     header_mailbox("From", name, address, &field);
-    unfold(&field, strlen("From"), unfolded);
+    unfold(&field, strlen("From"), MAX_LINE, unfolded);
     char *text = unfolded + strspn(unfolded, " "), *bracket = strrchr(text, '<');
     if (name[0] == '\0') {
         assert(strcmp(text, address) == 0);
