@@ -50,7 +50,8 @@ struct subscriber {
 
     struct batch batch; /* with the owner while is_batch_out */
     bool is_batch_out;
-    bool is_taking;  /* the batch's bytes, or those of the reply at the head, have left the socket already */
+    bool is_taking; /* the batch's bytes, or those of the reply at the head, have left the socket already */
+    bool is_taking_told;
     size_t seen;     /* of an incomplete reply, when we last looked */
     int64_t seen_ms; /* mono: since when it has not grown */
     uint64_t rearm_ms;
@@ -85,6 +86,17 @@ static void forget_incomplete(struct subscriber *subscriber)
 
 /* --- batches
  * ---------------------------------------------------------------------------------------------------- */
+
+/* The owner is told before the first byte leaves the socket early, and when what left is safe. False: it
+ * closed or reset us. */
+static bool tell_taking(struct subscriber *subscriber)
+{
+    if (subscriber->is_taking_told == subscriber->is_taking)
+        return true;
+    subscriber->is_taking_told = subscriber->is_taking;
+    subscriber->options.callbacks.on_taking(subscriber->options.callbacks.arg, subscriber->is_taking);
+    return is_up(subscriber);
+}
 
 static void hand_up(struct subscriber *subscriber)
 {
@@ -165,7 +177,7 @@ static void take(struct subscriber *subscriber, const struct resp_reply *head)
     }
     subscriber->is_taking = false;
     peek_end_taking(peek);
-    if (notice_subscribed(subscriber))
+    if (tell_taking(subscriber) && notice_subscribed(subscriber))
         link_poll(subscriber->link, true);
 }
 
@@ -196,7 +208,8 @@ static void wait_for_more(struct subscriber *subscriber, const struct resp_reply
         uv_timer_stop(&subscriber->timer);
         (void)peek_await(peek, 1);
         subscriber->is_taking = true;
-        take(subscriber, head);
+        if (tell_taking(subscriber))
+            take(subscriber, head);
         return;
     }
 
@@ -234,7 +247,7 @@ static void pump(struct subscriber *subscriber, bool is_polled)
     bool is_fresh = false;
     struct err err = {0};
 
-    if (!is_up(subscriber) || subscriber->is_batch_out)
+    if (!is_up(subscriber) || subscriber->is_batch_out || !tell_taking(subscriber))
         return;
     if (subscriber->ending[0] != '\0' && (subscriber->is_paused || peek->consumed >= subscriber->ending_at)) {
         finish(subscriber, subscriber->ending);
@@ -259,7 +272,11 @@ static void pump(struct subscriber *subscriber, bool is_polled)
         }
         if (subscriber->batch.count > 0) {
             forget_incomplete(subscriber);
-            hand_up(subscriber);
+            /* The acknowledgements may stand right before the first messages. */
+            if (!notice_subscribed(subscriber))
+                return;
+            if (!subscriber->is_paused)
+                hand_up(subscriber);
             return;
         }
         if (subscriber->batch.frame_bytes > 0) { /* acknowledgements, and what is for nobody */
@@ -325,6 +342,13 @@ static void on_ack_deadline(uv_timer_t *handle)
 /* --- the link's events
  * -------------------------------------------------------------------------------------------- */
 
+static void begin_reading(struct subscriber *subscriber, int fd)
+{
+    peek_open(&subscriber->peek, fd, link_is_unix(subscriber->link));
+    forget_incomplete(subscriber);
+    subscriber->is_peer_gone = false;
+}
+
 static void on_link_ready(void *arg)
 {
     struct subscriber *subscriber = arg;
@@ -335,11 +359,9 @@ static void on_link_ready(void *arg)
         finish(subscriber, "desynchronised: Redis said more than it was asked for");
         return;
     }
-    peek_open(&subscriber->peek, fd, link_is_unix(subscriber->link));
-    forget_incomplete(subscriber);
+    begin_reading(subscriber, fd);
     subscriber->state = SUBSCRIBING;
     subscriber->batch.acks = 0;
-    subscriber->is_peer_gone = false;
     if (!link_write_raw(subscriber->link, subscriber->subscribe.data, subscriber->subscribe.len, &err)) {
         finish(subscriber, err.text);
         return;
@@ -364,7 +386,7 @@ static void on_link_lost(void *arg, const char *reason)
     uv_timer_stop(&subscriber->timer);
     uv_timer_stop(&subscriber->ack_timer);
     subscriber->is_batch_out = false;
-    subscriber->is_taking = false;
+    subscriber->is_taking = subscriber->is_taking_told = false;
     subscriber->ending[0] = '\0';
     peek_open(&subscriber->peek, -1, false);
     if (was_subscribed)
@@ -406,6 +428,7 @@ bool subscriber_open(const struct subscriber_options *options, struct subscriber
         .redis = options->redis,
         .client_name = options->client_name,
         .is_patient = true,
+        .is_idle = options->is_idle,
         .callbacks = {.on_ready = on_link_ready,
                       .on_lost = on_link_lost,
                       .on_failed = on_link_failed,
@@ -432,6 +455,23 @@ fail:
     buffer_done(&subscriber->subscribe);
     free(subscriber);
     return false;
+}
+
+void subscriber_begin(struct subscriber *subscriber)
+{
+    link_begin(subscriber->link);
+}
+
+bool subscriber_adopt(struct subscriber *subscriber, int fd, struct err *err)
+{
+    if (!link_adopt(subscriber->link, fd, err))
+        return false;
+    begin_reading(subscriber, link_take_socket(subscriber->link, on_readable, subscriber));
+    subscriber->state = SUBSCRIBED;
+    subscriber->failures = 0;
+    if (!subscriber->is_paused)
+        arm(subscriber, 0);
+    return true;
 }
 
 static void release_one(struct subscriber *subscriber)
@@ -489,7 +529,7 @@ void subscriber_consume(struct subscriber *subscriber)
     }
 
     /* The owner is never called from inside its own call: poll, or the timer, does it in the next turn. */
-    if (subscriber->ending[0] != '\0') {
+    if (subscriber->ending[0] != '\0' || subscriber->is_taking_told) {
         arm(subscriber, 0);
     } else if (!subscriber->is_paused) {
         (void)peek_await(peek, 1);
@@ -513,6 +553,15 @@ void subscriber_pause(struct subscriber *subscriber)
     }
 }
 
+void subscriber_resume(struct subscriber *subscriber)
+{
+    if (!subscriber->is_paused)
+        return;
+    subscriber->is_paused = false;
+    if (subscriber->state == SUBSCRIBED && !subscriber->is_batch_out)
+        arm(subscriber, 0);
+}
+
 void subscriber_reset(struct subscriber *subscriber, const char *reason)
 {
     if (!is_up(subscriber) || subscriber->ending[0] != '\0')
@@ -526,4 +575,9 @@ void subscriber_reset(struct subscriber *subscriber, const char *reason)
 bool subscriber_is_subscribed(const struct subscriber *subscriber)
 {
     return subscriber->state == SUBSCRIBED;
+}
+
+int subscriber_descriptor(const struct subscriber *subscriber)
+{
+    return subscriber->state == SUBSCRIBED && !subscriber->is_taking ? subscriber->peek.fd : -1;
 }
