@@ -99,6 +99,8 @@ static void look_back(struct daemon *daemon);
 void connection_on_recovered(void *arg, const struct recovery_counts *counts)
 {
     struct daemon *daemon = arg;
+    if (daemon->is_ending)
+        return; /* of what it would go on with, some is gone */
     if (daemon->has_forgotten)
         say_epoch(daemon, counts);
     else if (counts->released > 0)

@@ -150,6 +150,8 @@ static void on_batch_done(void *arg, bool is_safe, int64_t delay_ms)
 static void on_canary(void *arg, const char *bytes, size_t len)
 {
     struct daemon *daemon = arg;
+    if (daemon->reading == NULL)
+        return; /* the end has begun */
     if (daemon->reading == daemon->subscriber)
         upkeep_on_canary(daemon->upkeep, bytes, len);
     else

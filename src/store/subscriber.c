@@ -548,7 +548,9 @@ void subscriber_pause(struct subscriber *subscriber)
     subscriber->is_paused = true;
     if (subscriber->state == SUBSCRIBED) {
         link_poll(subscriber->link, false);
-        if (!subscriber->is_batch_out && subscriber->ending[0] == '\0')
+        /* Unless it has something to tell: that the connection ends, or that it can be kept again. */
+        if (!subscriber->is_batch_out && subscriber->ending[0] == '\0' &&
+            subscriber->is_taking == subscriber->is_taking_told)
             uv_timer_stop(&subscriber->timer);
     }
 }

@@ -1081,7 +1081,9 @@ Test(subscriber, taking_is_told_before_it_begins_and_when_the_message_is_safe)
         AWAIT(&world, is_held);
         cr_assert(world.is_taking);
         release(&world);
+        subscriber_pause(world.subscriber); /* which must not cost the socket its place */
         AWAIT(&world, is_safe_again);
+        subscriber_resume(world.subscriber);
         cr_assert_eq(world.takings, 1);
         cr_assert_geq(subscriber_descriptor(world.subscriber), 0);
         world.answer = CONSUME;
