@@ -21,6 +21,7 @@
 #include "herald/buffer.h"
 #include "herald/clock.h"
 #include "herald/link.h"
+#include "oversize.h"
 #include "peek.h"
 
 #define REARM_MAX_MS 50
@@ -122,42 +123,6 @@ static bool notice_subscribed(struct subscriber *subscriber)
 /* --- replies that can't be seen whole
  * ---------------------------------------------------------------------------- */
 
-/* Receives the reply at the head as far as it has come. `head`: what is known of it by peeking, NULL after
- * the first time. True: it is whole, and *ret says what it is. */
-static bool receive_head(struct subscriber *subscriber, const struct resp_reply *head, struct resp_reply *ret)
-{
-    struct peek *peek = &subscriber->peek;
-    struct err err = {0};
-
-    for (;;) {
-        enum resp_status status = RESP_PARTIAL;
-        if (head != NULL)
-            *ret = *head;
-        else
-            status = resp_scan(peek->bytes, peek->kept, ret);
-        head = NULL;
-        if (status == RESP_WHOLE ||
-            (status == RESP_PARTIAL && ret->is_exact && peek->taken == ret->frame_len))
-            return true;
-
-        size_t keep = status == RESP_PARTIAL ? batch_keep(peek->bytes, ret, peek->cap) : 0;
-        if (keep == 0) {
-            finish(subscriber, "desynchronised: what began as a reply goes on as none");
-            return false;
-        }
-        enum peek_status taken = peek_take(peek, keep, ret->frame_len, &err);
-        if (taken == PEEK_OK && peek->taken == ret->frame_len)
-            continue; /* all that was known to be missing is here: look what it says */
-        if (taken == PEEK_GONE)
-            finish(subscriber, err.text);
-        else if (taken == PEEK_EMPTY && subscriber->is_peer_gone)
-            finish(subscriber, "the connection broke within a message");
-        else
-            link_poll(subscriber->link, true);
-        return false;
-    }
-}
-
 /* The whole reply is a batch of its own, if it is a message of ours. */
 static void take(struct subscriber *subscriber, const struct resp_reply *head)
 {
@@ -165,8 +130,19 @@ static void take(struct subscriber *subscriber, const struct resp_reply *head)
     struct resp_reply reply;
     struct err err = {0};
 
-    if (!receive_head(subscriber, head, &reply))
+    switch (oversize_receive(peek, head, &reply, &err)) {
+    case PEEK_OK:
+        break;
+    case PEEK_EMPTY:
+        if (subscriber->is_peer_gone && peek_waiting(peek) == 0)
+            finish(subscriber, "the connection broke within a message");
+        else
+            link_poll(subscriber->link, true);
         return;
+    case PEEK_GONE:
+        finish(subscriber, err.text);
+        return;
+    }
     if (!batch_note(&subscriber->batch, peek->bytes, &reply, peek->consumed - peek->taken, &err)) {
         finish(subscriber, err.text);
         return;
