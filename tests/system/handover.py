@@ -252,6 +252,19 @@ class Handover(herald.TestCase):
         daemon.log.wait_event("source.gap")
         self.check_one_is_stored(daemon, before)
 
+    def test_a_redis_that_restarts_under_us_is_known_by_its_new_name(self):
+        self.use(self.world.redis(appendonly="yes"))
+        self.prepare()
+        daemon = self.start()
+        for _ in range(3):
+            before, mark = daemon.notify.names(), daemon.log.mark()
+            self.redis.stop()
+            self.redis.start()
+            self.use(self.redis)
+            daemon.log.wait_event("source.gap", after=mark)
+            self.wait(lambda: daemon.notify.names() not in ([], before), 10, "another name")
+        self.check_one_is_stored(daemon, before)
+
     def test_other_channels_are_another_subscription_and_the_old_one_covers_until_it_stands(self):
         for kind in BOTH_KINDS:
             with self.subTest(kind):
