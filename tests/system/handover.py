@@ -306,6 +306,35 @@ class Handover(herald.TestCase):
         self.wait_all(100)
         self.check_one_is_stored(daemon, before)
 
+    def test_another_address_of_the_same_redis_is_no_gap(self):
+        daemon = self.start(self.null_text(self.redis.unix_url))
+        before = daemon.notify.names()
+        daemon.kill()
+        self.assertEqual(self.client.publish_all("order:confirmed", map(herald.order, range(100))), 100)
+        time.sleep(1.5)  # longer than the time between two canaries: it would be a gap
+        daemon.config.write_text(self.null_text(self.redis.url))
+        daemon.start(keep_store=True)
+        daemon.log.wait_event("redis.drained")
+        self.wait_all(100)
+        self.assertEqual(daemon.log.count("redis.inherited"), 0)
+        self.check_one_is_stored(daemon, before)
+        self.assertEqual(daemon.log.count("source.gap"), 0)
+
+    def test_two_sockets_of_one_name_become_one(self):
+        """A process that was not given the store made its own: each event waits twice, and is one."""
+        daemon = self.start()
+        daemon.kill()
+        daemon.start(keep_store=False)
+        self.wait(lambda: len(daemon.notify.names()) == 2, 10, "two stored sockets")
+        daemon.kill()
+        self.assertEqual(len(set(daemon.notify.names())), 1)
+        self.client.publish_all("order:confirmed", map(herald.order, range(100)))
+        self.restart(daemon)
+        daemon.log.wait_event("redis.drained")
+        self.wait_all(100)
+        daemon.log.wait_event("event.duplicate", n=100)
+        self.check_one_is_stored(daemon)
+
     def test_a_restart_in_the_middle_of_a_drain_keeps_both(self):
         """The old Redis goes on talking, so the drain does not end; what it says meanwhile is not lost."""
         other = self.other_redis()
