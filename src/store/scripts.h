@@ -20,6 +20,7 @@ enum script_id {
     SCRIPT_MOVE,
     SCRIPT_BURY,
     SCRIPT_OWNED,
+    SCRIPT_FSCK,
     SCRIPT_COUNT
 };
 

@@ -40,6 +40,9 @@ int64_t world_number(const char *format, ...);   /* an integer or numeric string
 const char *world_text(const char *format, ...); /* NULL for nil; valid until the next call */
 /* What is wrong, one complaint a line; "" if nothing. */
 const char *world_fsck(void);
+/* The operator's fsck (fsck.lua) over everything; how many findings, each a line in `ret`. world_fsck runs it
+ * too and complains where it sees damage that is none. */
+size_t world_fsck_script(bool is_repair, char *ret, size_t room);
 struct ledger_record world_record(const char *eid, unsigned ordinal); /* state 0 if there is none */
 /* Whether a line of the event's history contains text. */
 bool world_history_has(const char *eid, const char *text);
