@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "herald/message.h"
+#include "herald/value.h"
 #include "secret.h"
 #include "url.h"
-#include "value.h"
 
 static bool refuse(const struct option *option, const char *value, size_t len, struct err *err)
 {

@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "apply.h"
+#include "herald/value.h"
 #include "inifile.h"
 #include "url.h"
-#include "value.h"
 
 #define MAILDIR_NAME "maildir" /* of the provider that is added where mail would have none */
 

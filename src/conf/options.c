@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "herald/value.h"
 #include "url.h"
-#include "value.h"
 
 #define SECOND INT64_C(1000)
 #define MINUTE (60 * SECOND)

@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "herald/address.h"
+#include "herald/value.h"
 #include "load.h"
 #include "secret.h"
 #include "url.h"
-#include "value.h"
 
 #define STATE_DIRECTORY "/var/lib/herald" /* what systemd's StateDirectory=herald is, without systemd */
 

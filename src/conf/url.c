@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "herald/config.h"
-#include "value.h"
+#include "herald/value.h"
 
 #define REDIS_FORMS "expected redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix:///PATH[?db=N]"
 #define REDIS_PORT 6379

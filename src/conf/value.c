@@ -1,5 +1,5 @@
 /* value.c - an option's value: from text, and what makes one acceptable. Pure; any thread. */
-#include "value.h"
+#include "herald/value.h"
 
 #include <inttypes.h>
 #include <stdio.h>

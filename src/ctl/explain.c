@@ -1,14 +1,17 @@
-/* heraldctl explain: the whole story of one event. */
+/* explain.c - heraldctl explain and dead show: the whole story of one event. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "command.h"
-#include "herald/buffer.h"
 #include "herald/clock.h"
-#include "herald/json.h"
 #include "herald/log.h"
+#include "herald/reply.h"
 #include "record.h"
+#include "text.h"
+
+#define REJECTED_LOOK "1000" /* as many as the daemon keeps */
 
 static const char *to_text(int64_t wall_ms, char ret[CLOCK_RFC3339_BYTES])
 {
@@ -21,28 +24,31 @@ static void describe(const struct record *record, unsigned ordinal, char *ret, s
 {
     const struct ledger_record *delivery = &record->deliveries[ordinal];
     char at[CLOCK_RFC3339_BYTES];
-    const char *words = record_last_words(record, ordinal);
-    to_text(record->accepted_ms + delivery->at_ms, at);
+    const char *words = record_last_words(record, ordinal), *reason = record_reason(record, ordinal);
+    const char *colon = words[0] != '\0' ? "; " : "";
+    int64_t at_ms = record->accepted_ms + delivery->at_ms;
+    to_text(at_ms, at);
     switch (delivery->state) {
     case 'S':
         snprintf(ret, room, "sent at %s, attempt %u", at, delivery->attempts);
         break;
     case 'A':
         snprintf(ret, room,
-                 delivery->at_ms > 0 ? "waits for %s%s%s" : "waits for a free place in its lane since %s%s%s",
-                 at, words[0] != '\0' ? "; " : "", words);
+                 at_ms > clock_wall_ms() ? "waits for %s%s%s"
+                                         : "waits for a free place in its lane since %s%s%s",
+                 at, colon, words);
         break;
     case 'D':
-        snprintf(ret, room, "tried %u times, next at %s; %s", delivery->attempts, at, words);
+        snprintf(ret, room, "tried %u times, next at %s%s%s", delivery->attempts, at, colon, words);
         break;
     case 'L':
         snprintf(ret, room, "being sent by %s, whose lease ends at %s", delivery->owner, at);
         break;
     case 'U':
-        snprintf(ret, room, "may have been sent; held since %s; %s", at, words);
+        snprintf(ret, room, "may have been sent; held since %s; %s", at, reason);
         break;
     case 'X':
-        snprintf(ret, room, "given up at %s; %s", at, words);
+        snprintf(ret, room, "given up at %s; %s", at, reason);
         break;
     case 'R':
         snprintf(ret, room, "dropped at %s; %s", at, words);
@@ -53,11 +59,14 @@ static void describe(const struct record *record, unsigned ordinal, char *ret, s
     }
 }
 
-static void print_text(const struct record *record)
+/* ── for people ── */
+
+static void print_text(const struct record *record, bool is_whole)
 {
     char at[CLOCK_RFC3339_BYTES], why[480];
     printf("event %s\n  accepted at %s\n", record->eid, to_text(record->accepted_ms, at));
     for (unsigned i = 0; i < record->delivery_count; i++) {
+        const struct ledger_record *one = &record->deliveries[i];
         struct delivery *delivery = NULL;
         struct err err;
         char masked[LOG_MASKED_BYTES] = "";
@@ -65,71 +74,182 @@ static void print_text(const struct record *record)
         if (record->payload != NULL &&
             delivery_from_payload(record->payload, record->payload_len, record->eid, i, &delivery, &err))
             delivery_masked_recipient(delivery, masked);
-        printf("  delivery %u  %-9s lane %s%s%s\n              %s\n", i,
-               record_state_name(record->deliveries[i].state), record->deliveries[i].lane,
-               masked[0] != '\0' ? " to " : "", masked, why);
+        printf("  delivery %u  %-9s lane ", i, record_state_name(one->state));
+        text_print(stdout, one->lane);
+        fputs(masked[0] != '\0' ? " to " : "", stdout);
+        text_print(stdout, masked);
+        fputs("\n              ", stdout);
+        text_print(stdout, why);
+        putchar('\n');
+        if (is_whole)
+            printf("              fence %" PRIu64 ", attempts %u, crashes %u, flags %u, owner %s\n",
+                   one->fence, one->attempts, one->crashes, one->flags, one->owner);
         delivery_free(delivery);
     }
     if (record->history_count > 0)
         puts("  history");
-    for (size_t i = 0; i < record->history_count; i++)
-        printf("    %s  %s  %s\n", to_text(record->history[i].at_ms, at), record->history[i].ordinal,
-               record->history[i].text);
+    for (size_t i = 0; i < record->history_count; i++) {
+        printf("    %s  %s  ", to_text(record->history[i].at_ms, at), record->history[i].ordinal);
+        text_print(stdout, record->history[i].text);
+        putchar('\n');
+    }
+    if (!is_whole)
+        return;
+    puts(record->payload != NULL ? "  payload" : "  its payload is gone");
+    for (char *line = record->payload; line != NULL;) {
+        char *end = strchr(line, '\n');
+        if (end != NULL)
+            *end = '\0';
+        fputs("    ", stdout);
+        text_print(stdout, line);
+        putchar('\n');
+        line = end != NULL ? end + 1 : NULL;
+    }
 }
 
-static void append_json_text(struct buffer *buffer, const char *name, const char *text)
+/* ── for scripts ── */
+
+static void print_member(const char *name, const char *text)
 {
-    buffer_printf(buffer, ",\"%s\":\"", name);
-    json_escape(text, strlen(text), buffer);
-    buffer_char(buffer, '"');
+    printf(",\"%s\":", name);
+    text_json(stdout, text, strlen(text));
 }
 
-static bool print_json(const struct record *record, struct err *err)
+static void print_json(const struct record *record, bool is_whole)
 {
     char at[CLOCK_RFC3339_BYTES], why[480];
-    struct buffer out;
-    buffer_init(&out, 64 * 1024); /* 24 deliveries and 8 lines of history, each under 1 KiB */
-    buffer_printf(&out, "{\"event\":\"%s\",\"accepted\":\"%s\",\"deliveries\":[", record->eid,
-                  to_text(record->accepted_ms, at));
+    printf("{\"event\":\"%s\",\"accepted\":\"%s\",\"deliveries\":[", record->eid,
+           to_text(record->accepted_ms, at));
     for (unsigned i = 0; i < record->delivery_count; i++) {
         const struct ledger_record *delivery = &record->deliveries[i];
         describe(record, i, why, sizeof why);
-        buffer_printf(&out,
-                      "%s{\"delivery\":%u,\"state\":\"%s\",\"lane\":\"%s\",\"attempts\":%u,\"crashes\":%u,"
-                      "\"at\":\"%s\"",
-                      i > 0 ? "," : "", i, record_state_name(delivery->state), delivery->lane,
-                      delivery->attempts, delivery->crashes,
-                      to_text(record->accepted_ms + delivery->at_ms, at));
-        append_json_text(&out, "why", why);
-        buffer_char(&out, '}');
+        printf("%s{\"delivery\":%u,\"state\":\"%s\",\"attempts\":%u,\"crashes\":%u,\"at\":\"%s\"",
+               i > 0 ? "," : "", i, record_state_name(delivery->state), delivery->attempts, delivery->crashes,
+               to_text(record->accepted_ms + delivery->at_ms, at));
+        print_member("lane", delivery->lane);
+        print_member("why", why);
+        if (is_whole) {
+            printf(",\"fence\":%" PRIu64 ",\"flags\":%u", delivery->fence, delivery->flags);
+            print_member("owner", delivery->owner);
+        }
+        putchar('}');
     }
-    buffer_text(&out, "],\"history\":[");
+    fputs("],\"history\":[", stdout);
     for (size_t i = 0; i < record->history_count; i++) {
-        buffer_printf(&out, "%s{\"at\":\"%s\",\"delivery\":\"%s\"", i > 0 ? "," : "",
-                      to_text(record->history[i].at_ms, at), record->history[i].ordinal);
-        append_json_text(&out, "text", record->history[i].text);
-        buffer_char(&out, '}');
+        printf("%s{\"at\":\"%s\"", i > 0 ? "," : "", to_text(record->history[i].at_ms, at));
+        print_member("delivery", record->history[i].ordinal);
+        print_member("text", record->history[i].text);
+        putchar('}');
     }
-    buffer_text(&out, "]}");
-    bool is_whole = !out.failed;
-    if (is_whole)
-        puts(out.data);
-    buffer_done(&out);
-    return is_whole || err_set(err, ERR_NOMEM, "out of memory");
+    putchar(']');
+    if (is_whole && record->payload != NULL) {
+        fputs(",\"payload\":", stdout);
+        text_json(stdout, record->payload, record->payload_len);
+    }
+    puts("}");
+}
+
+static void print_record(const struct context *context, const struct record *record, bool is_whole)
+{
+    if (context->is_json)
+        print_json(record, is_whole);
+    else
+        print_text(record, is_whole);
+}
+
+/* ── what was refused has no record, but its beginning is kept for a while ── */
+
+static const char *field_of(const struct redisReply *fields, const char *name)
+{
+    for (size_t i = 0; i + 1 < reply_count(fields); i += 2) {
+        const char *text = reply_text(reply_at(fields, i), NULL);
+        if (text != NULL && strcmp(text, name) == 0) {
+            text = reply_text(reply_at(fields, i + 1), NULL);
+            return text != NULL ? text : "";
+        }
+    }
+    return "";
+}
+
+/* The id as a whole value: in quotes, or a number's digits. What was refused may be no JSON at all. */
+static bool mentions(const char *head, const char *id)
+{
+    size_t len = strlen(id);
+    for (const char *at = strstr(head, id); len > 0 && at != NULL; at = strstr(at + 1, id)) {
+        char before = at > head ? at[-1] : '\0', after = at[len];
+        if ((before == '"' && after == '"') ||
+            (strchr(": \t", before) != NULL && strchr(",} \t", after) != NULL))
+            return true;
+    }
+    return false;
+}
+
+/* The last refused messages that name it; *ret_found how many. */
+static bool print_refused(const struct context *context, const char *id, size_t *ret_found, struct err *err)
+{
+    char key[CLIENT_KEY_BYTES], at[CLOCK_RFC3339_BYTES];
+    const struct redisReply *reply;
+    if (!client_run(context->client, 6,
+                    (const char *[]){"XREVRANGE", client_key(context->client, "rejected", key), "+", "-",
+                                     "COUNT", REJECTED_LOOK},
+                    NULL, &reply, err))
+        return false;
+    for (size_t i = 0; i < reply_count(reply); i++) {
+        const struct redisReply *entry = reply_at(reply, i), *fields = reply_at(entry, 1);
+        const char *when = reply_text(reply_at(entry, 0), NULL);
+        if (when == NULL || !mentions(field_of(fields, "head"), id))
+            continue;
+        to_text(strtoll(when, NULL, 10), at);
+        if (context->is_json) {
+            printf("%s{\"at\":\"%s\"", (*ret_found)++ > 0 ? "," : "{\"event\":null,\"rejected\":[", at);
+            print_member("source", field_of(fields, "source"));
+            print_member("reason", field_of(fields, "reason"));
+            putchar('}');
+        } else {
+            (*ret_found)++;
+            printf("refused at %s, from source ", at);
+            text_print(stdout, field_of(fields, "source"));
+            fputs(": ", stdout);
+            text_print(stdout, field_of(fields, "reason"));
+            putchar('\n');
+        }
+    }
+    if (context->is_json && *ret_found > 0)
+        puts("]}");
+    return true;
 }
 
 bool command_explain(const struct context *context, int argc, char **argv, struct err *err)
 {
     struct record record;
-    if (argc != 1)
-        return err_set(err, ERR_CONFIG, "explain needs one ID: the publisher's, or the event's own");
-    if (!record_find(context->config, context->client, argv[0], &record, err))
-        return false;
-    bool is_done = true;
-    if (context->is_json)
-        is_done = print_json(&record, err);
-    else
-        print_text(&record);
+    int only;
+    (void)argc;
+    if (!record_find(context->config, context->client, argv[0], &record, &only, err)) {
+        size_t found = 0;
+        struct err unknown = *err;
+        if (err->kind != ERR_INPUT || !print_refused(context, argv[0], &found, err))
+            return false;
+        *err = unknown;
+        return found > 0;
+    }
+    print_record(context, &record, false);
     record_done(&record);
-    return is_done;
+    return true;
+}
+
+bool command_dead_show(const struct context *context, int argc, char **argv, struct err *err)
+{
+    struct record record;
+    bool is_dead = false;
+    int only;
+    (void)argc;
+    if (!record_find(context->config, context->client, argv[0], &record, &only, err))
+        return false;
+    for (size_t i = 0; i < record.delivery_count; i++)
+        is_dead = is_dead || record.deliveries[i].state == 'X';
+    if (is_dead)
+        print_record(context, &record, true);
+    record_done(&record);
+    return is_dead || err_set(err, ERR_INPUT,
+                              "nothing of '%s' is dead: heraldctl explain says what became of it", argv[0]);
 }

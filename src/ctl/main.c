@@ -1,136 +1,172 @@
 /* heraldctl: the operator's hand. Reads the daemon's configuration file, talks to Redis and not to the
  * daemon, so it works with the daemon down. */
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
+#include "arguments.h"
 #include "command.h"
+#include "text.h"
 
 #define DEFAULT_CONFIG "/etc/herald/herald.conf"
 
+#define SELECTED (OPTION_SELECT | OPTION_ALL | OPTION_LIMIT | OPTION_YES)
+
 static const struct command commands[] = {
-    {"status", "", "instances, lanes and what waits in them", true, command_status},
-    {"explain", "ID", "what became of an event: its deliveries, their history, and why", true,
-     command_explain},
-    {"dead list", "[COUNT]", "deliveries that were given up, newest first (default 50)", true,
-     command_dead_list},
-    {"dead replay", "ID|all", "send them after all, with the same identity", true, command_dead_replay},
-    {"dead drop", "ID|all", "forget them and the personal data they hold", true, command_dead_drop},
-    {"cancel", "ID", "do not send what still waits of an event", true, command_cancel},
-    {"lane move", "FROM TO", "what waits in one lane waits in another", true, command_lane_move},
-    {"render", "NOTIFICATION EVENT.json [CHANNEL]", "show what would be sent, without sending it", false,
-     command_render},
+    {"status", "", "instances, lanes and what waits in them", 0, 0, OPTION_ANY, true, command_status},
+    {"explain", "ID", "what became of an event: its deliveries, their history, and why", 1, 1, OPTION_ANY,
+     true, command_explain},
+    {"dead list", "", "deliveries that were given up, newest first (50 unless --limit says more)", 0, 0,
+     OPTION_SELECT | OPTION_LIMIT, true, command_dead_list},
+    {"dead show", "ID", "all that is kept of an event with a dead delivery, its personal data too", 1, 1,
+     OPTION_ANY, true, command_dead_show},
+    {"dead replay", "[ID]", "send them after all, oldest first, with the same identity", 0, 1,
+     SELECTED | OPTION_RATE, true, command_dead_replay},
+    {"dead drop", "[ID]", "forget them and the personal data they hold", 0, 1, SELECTED, true,
+     command_dead_drop},
+    {"unknown list", "", "deliveries that may have been sent and are held, newest first", 0, 0,
+     OPTION_SELECT | OPTION_LIMIT, true, command_unknown_list},
+    {"unknown resend", "[ID]", "send them again, at the risk of a second copy, with the same identity", 0, 1,
+     SELECTED | OPTION_RATE, true, command_unknown_resend},
+    {"unknown drop", "[ID]", "take them as sent: forget them and the personal data they hold", 0, 1, SELECTED,
+     true, command_unknown_drop},
+    {"cancel", "ID", "do not send what still waits of an event", 1, 1, OPTION_ANY, true, command_cancel},
+    {"lane list", "", "what waits in each lane, and which lanes no configured provider serves", 0, 0,
+     OPTION_ANY, true, command_lane_list},
+    {"lane move", "FROM TO", "what waits in one lane waits in another", 2, 2, OPTION_YES, true,
+     command_lane_move},
+    {"fsck", "", "do records and indexes in Redis agree? Lists 100 findings unless --limit says more", 0, 0,
+     OPTION_REPAIR | OPTION_LIMIT | OPTION_YES, true, command_fsck},
+    {"render", "NOTIFICATION EVENT.json [CHANNEL]", "show what would be sent, without sending it", 2, 3,
+     OPTION_ANY, false, command_render},
     {"users import", "FILE.jsonl",
-     "store recipients: one JSON object with userId, email, name, locale, push a line", true,
-     command_users_import},
+     "store recipients: one JSON object with userId, email, name, locale, push a line", 1, 1, OPTION_ANY,
+     true, command_users_import},
 };
 
 static void print_usage(FILE *file)
 {
-    fputs("usage: heraldctl [--config FILE] [--json] [--yes] COMMAND ...\n\n", file);
+    fputs("usage: heraldctl [OPTION ...] COMMAND ...\n\n", file);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         char left[64];
-        snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].arguments);
+        snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].operands);
         fprintf(file, "  %-42s %s\n", left, commands[i].help);
     }
+    fputs("\n", file);
+    arguments_print(file, 0);
     fputs("\n"
-          "  --config FILE   the daemon's configuration (default " DEFAULT_CONFIG ")\n"
-          "  --json          answer in JSON\n"
-          "  --yes           do not ask before something that can't be undone\n"
-          "  --version       print the version, and end\n"
+          "  heraldctl COMMAND --help says which other options a command takes.\n"
+          "  The configuration is " DEFAULT_CONFIG " unless --config says otherwise.\n"
           "\n"
-          "Exit status: 0 done, 1 it could not be done, 2 wrong usage, 3 no such event.\n",
+          "Exit status: 0 done; 1 it could not be done, or something is wrong; 64 wrong usage; 66 no such "
+          "event\n"
+          "or lane, or input that is no good; 69 Redis can't be reached; 71 out of memory; 78 the "
+          "configuration\n"
+          "is wrong.\n",
           file);
 }
 
-/* The longest name that the words begin with; *ret_words is how many it takes. */
-static const struct command *find_command(int argc, char **argv, int *ret_words)
+static void print_command(const struct command *command)
+{
+    printf("usage: heraldctl %s %s\n\n  %s\n\n", command->name, command->operands, command->help);
+    arguments_print(stdout, command->options);
+}
+
+/* The command that the words begin with; *ret_words is how many it takes. */
+static const struct command *find_command(const struct arguments *arguments, int *ret_words)
 {
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        char two[64] = "";
-        if (argc > 1)
-            snprintf(two, sizeof two, "%s %s", argv[0], argv[1]);
-        if (strcmp(commands[i].name, two) == 0) {
-            *ret_words = 2;
-            return &commands[i];
-        }
-        if (strcmp(commands[i].name, argv[0]) == 0) {
-            *ret_words = 1;
+        char words[64] = "";
+        int count = strchr(commands[i].name, ' ') != NULL ? 2 : 1;
+        if (arguments->operand_count < count)
+            continue;
+        snprintf(words, sizeof words, "%s%s%s", arguments->operands[0], count == 2 ? " " : "",
+                 count == 2 ? arguments->operands[1] : "");
+        if (strcmp(commands[i].name, words) == 0) {
+            *ret_words = count;
             return &commands[i];
         }
     }
     return NULL;
 }
 
-static int run(const struct command *command, struct context *context, const char *config_path, int argc,
-               char **argv)
+static int status_of(const struct err *err)
+{
+    switch (err->kind) {
+    case ERR_CONFIG:
+        return EX_USAGE;
+    case ERR_INPUT:
+        return EX_NOINPUT;
+    case ERR_TRANSIENT:
+        return EX_UNAVAILABLE;
+    case ERR_NOMEM:
+        return EX_OSERR;
+    default:
+        return 1;
+    }
+}
+
+static int complain(int status, const struct err *err)
+{
+    fflush(stdout);
+    fputs("heraldctl: ", stderr);
+    text_print(stderr, err->text);
+    fputc('\n', stderr);
+    return status;
+}
+
+static int run(const struct command *command, struct context *context, int argc, char **argv)
 {
     struct err err;
     struct config *config = NULL;
-    bool is_done = false;
-    if (!config_load(config_path, &config, &err))
-        goto out;
+    int status = EX_OK;
+    if (!config_load(context->config_path, &config, &err))
+        return complain(EX_CONFIG, &err);
     context->config = config;
-    if (command->needs_redis && !client_open(&config->redis, config->prefix, &context->client, &err))
-        goto out;
-    is_done = command->run(context, argc, argv, &err);
-out:
+    if ((command->needs_redis && !client_open(&config->redis, config->prefix, &context->client, &err)) ||
+        !command->run(context, argc, argv, &err))
+        status = complain(status_of(&err), &err);
     client_close(context->client);
     config_unref(config);
-    if (is_done)
-        return EXIT_SUCCESS;
-    fprintf(stderr, "heraldctl: %s\n", err.text);
-    return err.kind == ERR_INPUT ? 3 : EXIT_FAILURE;
+    if (fflush(stdout) != 0 && status == EX_OK)
+        status = EX_IOERR;
+    return status;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},
-        {"yes", no_argument, NULL, 'y'},          {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
-    struct context context = {0};
-    const char *config_path = DEFAULT_CONFIG;
-    int option, words = 0;
-    while ((option = getopt_long(argc, argv, "+c:", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            config_path = optarg;
-            break;
-        case 'j':
-            context.is_json = true;
-            break;
-        case 'y':
-            context.is_sure = true;
-            break;
-        case 'v':
-            puts("heraldctl " HERALD_VERSION);
-            return EXIT_SUCCESS;
-        case 'h':
-            print_usage(stdout);
-            return EXIT_SUCCESS;
-        default:
-            print_usage(stderr);
-            return 2;
-        }
+    struct context context = {.config_path = DEFAULT_CONFIG};
+    struct arguments arguments;
+    struct err err;
+    int words = 0;
+    if (!arguments_read(argc, argv, &context, &arguments, &err))
+        return complain(EX_USAGE, &err);
+    if (arguments.is_version) {
+        puts("heraldctl " HERALD_VERSION);
+        return EX_OK;
     }
-    argc -= optind;
-    argv += optind;
-    const struct command *command = argc > 0 ? find_command(argc, argv, &words) : NULL;
+    const struct command *command = find_command(&arguments, &words);
+    if (arguments.is_help) {
+        if (command != NULL)
+            print_command(command);
+        else
+            print_usage(stdout);
+        return EX_OK;
+    }
     if (command == NULL) {
         print_usage(stderr);
-        return 2;
+        return EX_USAGE;
     }
-    /* Options may also stand behind the command's words. */
-    int kept = 0;
-    for (int i = words; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0)
-            context.is_json = true;
-        else if (strcmp(argv[i], "--yes") == 0)
-            context.is_sure = true;
-        else
-            argv[kept++] = argv[i];
+    int left = arguments.operand_count - words;
+    if (left < command->min_operands || left > command->max_operands) {
+        err_set(&err, ERR_CONFIG, "%s: expected %s", command->name,
+                command->operands[0] != '\0' ? command->operands : "nothing behind it");
+        return complain(EX_USAGE, &err);
     }
-    return run(command, &context, config_path, kept, argv);
+    if ((arguments.options & ~command->options) != 0) {
+        err_set(&err, ERR_CONFIG, "%s does not take one of these options: see heraldctl %s --help",
+                command->name, command->name);
+        return complain(EX_USAGE, &err);
+    }
+    return run(command, &context, left, arguments.operands + words);
 }

@@ -137,10 +137,17 @@ void record_done(struct record *record)
     record->payload = NULL;
 }
 
+static bool is_eid(const char *text)
+{
+    return strlen(text) == EVENT_EID_CHARS && strspn(text, "0123456789abcdef") == EVENT_EID_CHARS;
+}
+
 bool record_find(const struct config *config, struct client *client, const char *id, struct record *ret,
-                 struct err *err)
+                 int *ret_only, struct err *err)
 {
     char eid[EVENT_EID_CHARS + 1];
+    struct item item;
+    *ret_only = -1;
     for (size_t i = 0; i < config->source_count; i++) {
         event_eid(config->sources[i].space, id, eid);
         if (record_read(client, eid, ret, err))
@@ -148,13 +155,24 @@ bool record_find(const struct config *config, struct client *client, const char 
         if (err->kind != ERR_INPUT)
             return false;
     }
-    if (strlen(id) == EVENT_EID_CHARS && strspn(id, "0123456789abcdef") == EVENT_EID_CHARS)
+    if (is_eid(id))
         return record_read(client, id, ret, err);
+    if (item_parse(id, &item)) {
+        if (!record_read(client, item.eid, ret, err))
+            return false;
+        *ret_only = (int)strtol(item.ordinal, NULL, 10);
+        return true;
+    }
     return err_set(err, ERR_INPUT,
-                   "no event '%s' is known: it never came, was refused (see the log and the rejected list), "
-                   "or is past the "
-                   "dedupe window",
+                   "no event '%s' is known: it never came, was refused (see the log), or is past the dedupe "
+                   "window",
                    id);
+}
+
+void record_item(const struct record *record, unsigned ordinal, struct item *ret)
+{
+    memcpy(ret->eid, record->eid, sizeof ret->eid);
+    snprintf(ret->ordinal, sizeof ret->ordinal, "%u", ordinal % 1000); /* never past DELIVERY_MAX_PER_EVENT */
 }
 
 const char *record_last_words(const struct record *record, unsigned ordinal)
@@ -165,4 +183,14 @@ const char *record_last_words(const struct record *record, unsigned ordinal)
         if (strcmp(record->history[i - 1].ordinal, name) == 0)
             return record->history[i - 1].text;
     return "";
+}
+
+const char *record_reason(const struct record *record, unsigned ordinal)
+{
+    static const char *const names[] = {"dead ", "unknown "};
+    const char *words = record_last_words(record, ordinal);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strncmp(words, names[i], strlen(names[i])) == 0)
+            return words + strlen(names[i]);
+    return words;
 }

@@ -11,6 +11,7 @@
 #include "herald/delivery.h"
 #include "herald/err.h"
 #include "herald/ledger.h"
+#include "items.h"
 
 #define RECORD_HISTORY 8 /* lines; prelude.lua keeps as many */
 
@@ -33,12 +34,16 @@ struct record {
 bool record_read(struct client *client, const char *eid, struct record *ret, struct err *err) MUST_CHECK;
 void record_done(struct record *record);
 
-/* Finds an event by its publisher's id in the space of any source, or by its eid. */
+/* Finds an event by its publisher's id in the space of any source, by its eid, or by "eid:ordinal"; then
+ * *ret_only is that ordinal, else -1. */
 bool record_find(const struct config *config, struct client *client, const char *id, struct record *ret,
-                 struct err *err) MUST_CHECK;
+                 int *ret_only, struct err *err) MUST_CHECK;
 
+void record_item(const struct record *record, unsigned ordinal, struct item *ret);
 const char *record_state_name(char state); /* "accepted" … */
 /* The last history line of a delivery, or "". */
 const char *record_last_words(const struct record *record, unsigned ordinal);
+/* The same without the state's name in front: why it is dead or unknown. */
+const char *record_reason(const struct record *record, unsigned ordinal);
 
 #endif

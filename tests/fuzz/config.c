@@ -12,8 +12,8 @@
 
 #include "herald/address.h"
 #include "herald/config.h"
+#include "herald/value.h"
 #include "place.h"
-#include "value.h"
 
 #define SECRET "kept-to-itself-0123456789"
 #define MAX_FILE (64 * 1024)

@@ -293,7 +293,7 @@ class Ctl(herald.TestCase):
         self.assertEqual(status()["lanes"], {"sink": {"due": 0, "again": 0}})
         self.assertIn("sent at", self.ctl("explain", "o-1"))
         done = self.ctl("explain", "o-99", check=False)
-        self.assertEqual(done.returncode, 3)
+        self.assertEqual(done.returncode, 66)
         self.assertIn("never came", done.stderr)
 
     def test_dead_ones_can_be_dropped_and_waiting_ones_cancelled(self):

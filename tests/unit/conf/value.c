@@ -1,5 +1,5 @@
 /* value.c - tests of conf/value: durations, counts and the claims about texts. */
-#include "conf/value.h"
+#include "herald/value.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* value.h - an option's value: from text, and what makes one acceptable. Pure; any thread. */
-#ifndef HERALD_CONF_VALUE_H
-#define HERALD_CONF_VALUE_H
+#ifndef HERALD_VALUE_H
+#define HERALD_VALUE_H
 
 #include <stdbool.h>
 #include <stddef.h>
