@@ -58,11 +58,9 @@ static void print_usage(FILE *file)
           "  heraldctl COMMAND --help says which other options a command takes.\n"
           "  The configuration is " DEFAULT_CONFIG " unless --config says otherwise.\n"
           "\n"
-          "Exit status: 0 done; 1 it could not be done, or something is wrong; 64 wrong usage; 66 no such "
-          "event\n"
-          "or lane, or input that is no good; 69 Redis can't be reached; 71 out of memory; 78 the "
-          "configuration\n"
-          "is wrong.\n",
+          "Exit status: 0 done; 1 it could not be done, or something is wrong; 64 wrong usage;\n"
+          "66 no such event or lane, or input that is no good; 69 Redis can't be reached;\n"
+          "71 out of memory; 74 the answer could not be written; 78 the configuration is wrong.\n",
           file);
 }
 

@@ -108,10 +108,12 @@ class Dead(OperatorCase):
             self.plant_dead(eid, number)
         self.assertEqual(len(self.json("dead", "list", "--limit", "1000")["deliveries"]), 250)
         self.assertEqual(self.ctl("fsck").splitlines()[-1], "250 events, 250 index entries: 0 found, 0 mended")
+        self.client.call("ZADD", self.state.key("dead"), 1, "nonsense")  # names no delivery: passed over
         self.assertEqual(self.json("dead", "replay", "--limit", "120", "--yes"), {"replayed": 120, "left": 0})
         waiting = {id.decode().split(":")[0] for id in self.client.call("ZRANGE", self.state.key("due:mail"), 0, -1)}
         self.assertEqual(waiting, set(eids[:120]), "the oldest first")
         self.assertEqual(self.json("dead", "drop", "--all", "--yes"), {"dropped": 130, "left": 0})
+        self.client.call("ZREM", self.state.key("dead"), "nonsense")
         self.assertEqual(self.state.counts(), {"due": 120, "again": 0, "lease": 0, "dead": 0, "unknown": 0, "payloads": 120,
                                                "records": 250})
 
@@ -471,6 +473,9 @@ class Usage(OperatorCase):
         missing = self.world.ctl("status", config="/nonexistent/herald.conf", check=False)
         self.assertEqual(missing.returncode, 78)
         self.assertIn("/nonexistent/herald.conf", missing.stderr)
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([herald.HERALDCTL, "-c", self.daemon.config, "status"], stdout=full, timeout=60)
+        self.assertEqual(done.returncode, 74)
         self.daemon.stop()
         self.redis.stop()
         status, said = self.status("status")

@@ -155,6 +155,63 @@ Test(ledger_fsck, what_only_a_person_can_mend_is_said_and_left)
     world_ask("FLUSHALL");
 }
 
+Test(ledger_fsck, what_can_not_be_read_may_be_open_and_keeps_its_payload_and_its_entry)
+{
+    char words[4096];
+    bring_to('A');
+    world_ask("HSET " EVENT " 0 garbage");
+    cr_assert_eq(world_fsck_script(true, words, sizeof words), 1, "%s", words);
+    cr_assert_eq(world_number("EXISTS " PAYLOAD), 1);
+    cr_assert_eq(world_number("ZCARD herald:{0}:due:mail"), 1);
+    world_ask("FLUSHALL");
+}
+
+Test(ledger_fsck, a_record_that_makes_the_hash_a_table_is_said)
+{
+    char words[4096];
+    bring_to('A');
+    world_ask("HSET " EVENT " 0 %s",
+              "A 0 0000000000000000000000000000000000000000000000000000000000 0 0 0 mail -");
+    cr_assert_eq(world_fsck_script(false, words, sizeof words), 1, "%s", words);
+    cr_assert_not_null(strstr(words, "is longer than 64 bytes"), "%s", words);
+    world_ask("FLUSHALL");
+}
+
+Test(ledger_fsck, who_comes_back_with_a_lease_that_was_nobodys_has_no_say)
+{
+    char words[4096];
+    bring_to('L');
+    world_ask("HSET " EVENT " 0 %s", "L 1 0 0 60000 2 mail -");
+    world_fsck_script(true, words, sizeof words);
+    cr_assert_eq(world_record(E1, 0).state, 'A');
+    cr_assert_eq(world_settle(ledger_fail, (struct ledger_item){.eid = E1, .fence = 1, .text = "550"}), 0);
+    cr_assert_eq(world_record(E1, 0).fence, 2);
+}
+
+/* The script on one entry alone; how many findings. */
+static size_t check_entry(const char *index, const char *id)
+{
+    redisReply *reply =
+        world_ask("EVAL %s 1 herald:{0} 1 1000 1 %s %s", ledger_script("fsck", NULL), index, id);
+    return (reply->elements - 1) / 4;
+}
+
+Test(ledger_fsck, a_wrong_entry_goes_only_when_the_right_one_is_there)
+{
+    bring_to('A');
+    world_ask("ZREM herald:{0}:due:mail " E1 ":0");
+    world_ask("ZADD herald:{0}:dead 1 " E1 ":0");
+    cr_assert_eq(check_entry("dead", E1 ":0"), 1);
+    cr_assert_eq(world_number("ZCARD herald:{0}:due:mail"), 1);
+}
+
+Test(ledger_fsck, what_has_left_the_index_meanwhile_is_no_damage)
+{
+    bring_to('A');
+    cr_assert_eq(check_entry("dead", E1 ":0"), 0);
+    cr_assert_eq(check_entry("dead", "bbbbbbbbbbbbbbbbbbbbbbbb:0"), 0);
+}
+
 Test(ledger_fsck, the_owner_of_a_lease_keeps_it_when_its_payload_is_lost)
 {
     char words[4096];
