@@ -6,6 +6,7 @@
 
 #include "daemon_private.h"
 #include "herald/clock.h"
+#include "herald/fault.h"
 #include "herald/log.h"
 #include "herald/reply.h"
 #include "service.h"
@@ -103,8 +104,10 @@ void connection_on_recovered(void *arg, const struct recovery_counts *counts)
         LOG(LOG_LEVEL_NOTICE, "lease.released",
             "leases whose answer was lost on the way go back to the queue",
             log_int(LOG_KEY_COUNT, (int64_t)counts->released));
+    FAULT("recovered-not-cleared");
     if (!daemon->is_recovered && daemon->journal != NULL)
         journal_clear(daemon->journal);
+    FAULT("journal-cleared");
     daemon->has_forgotten = false;
     daemon->is_recovered = true;
     daemon->is_usable = true;

@@ -20,6 +20,7 @@
 #include "daemon_private.h"
 #include "herald/clock.h"
 #include "herald/encode.h"
+#include "herald/fault.h"
 #include "herald/hash.h"
 #include "herald/log.h"
 #include "service.h"
@@ -181,6 +182,7 @@ static void on_subscriber_closed(void *arg)
 static void end(struct daemon *daemon)
 {
     daemon->is_ending = true;
+    FAULT("drained");
     uv_timer_stop(&daemon->drain);
     subscriber_close(daemon->subscriber, on_subscriber_closed, daemon);
 }
@@ -229,6 +231,7 @@ static void on_terminate(uv_signal_t *signal, int number)
         return;
     }
     daemon->is_draining = true;
+    FAULT("drain-begun");
     say_stopping(daemon);
     daemon->drain_until_mono_ms = clock_mono_ms() + daemon->config->drain_timeout_ms;
     service_extend(daemon->config->drain_timeout_ms + 2 * LAST_WORDS_MS);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "herald/clock.h"
+#include "herald/fault.h"
 #include "herald/log.h"
 #include "intake_private.h"
 
@@ -105,6 +106,7 @@ static void say_rejected(struct intake *intake, const struct arrival *arrival)
 static void finish_batch(struct intake *intake)
 {
     struct intake_options *options = &intake->options;
+    FAULT("batch-answered");
     bool is_safe = !intake->is_failed;
     if (is_safe) {
         for (size_t i = 0; i < intake->count; i++) {

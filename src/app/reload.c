@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "daemon_private.h"
+#include "herald/fault.h"
 #include "herald/lane.h"
 #include "herald/log.h"
 #include "service.h"
@@ -27,6 +28,7 @@ void reload_apply(struct daemon *daemon)
     struct err err;
     struct config *next = daemon->next;
     daemon->next = NULL;
+    FAULT("reload-read");
     if (!dispatch_reload(daemon->dispatch, next, &err)) {
         say_reload_failed(&err);
         config_unref(next);
@@ -36,6 +38,7 @@ void reload_apply(struct daemon *daemon)
         log_set_level(next->log_level);
         config_unref(daemon->config);
         daemon->config = next;
+        FAULT("reloaded");
         LOG(LOG_LEVEL_NOTICE, "config.reloaded", "the new configuration is in force",
             log_text(LOG_KEY_REASON, daemon->path));
     }

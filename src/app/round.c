@@ -7,6 +7,7 @@
 
 #include "delivery_log.h"
 #include "herald/clock.h"
+#include "herald/fault.h"
 #include "herald/log.h"
 #include "herald/reply.h"
 #include "intake_private.h"
@@ -152,6 +153,7 @@ static void on_accepted(void *arg, const struct accept_result *results, size_t c
 {
     struct round *round = arg;
     struct intake *intake = round->intake;
+    FAULT("accept-answered");
     unreserve(round);
     if (err != NULL) {
         LOG(LOG_LEVEL_WARNING, "redis.refused", "events wait in the socket",
@@ -207,8 +209,11 @@ static bool send_accept(struct round *round, struct err *err)
         .event_count = round->accepted_count,
     };
     round->asked_mono_ms = clock_mono_ms();
-    if (ledger_accept(intake->options.ledger, &call, on_accepted, round, err))
+    FAULT("accept-not-sent");
+    if (ledger_accept(intake->options.ledger, &call, on_accepted, round, err)) {
+        FAULT("accept-sent");
         return true;
+    }
     unreserve(round);
     return false;
 }
@@ -276,6 +281,7 @@ static void on_record(void *arg, const struct redisReply *reply)
         arrival_set_record(arrival, &record);
     }
     round->lookups--;
+    FAULT("looked-up");
     go_on(round);
 }
 
@@ -311,5 +317,6 @@ void round_begin(struct intake *intake, size_t first, size_t count)
         if (intake->arrivals[i].needs_record)
             round->is_failed = !look_up(round, &intake->arrivals[i]);
     round->is_starting = false;
+    FAULT("lookups-sent");
     go_on(round);
 }

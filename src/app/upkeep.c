@@ -8,6 +8,7 @@
 
 #include "herald/buffer.h"
 #include "herald/clock.h"
+#include "herald/fault.h"
 #include "herald/log.h"
 #include "herald/reply.h"
 
@@ -59,6 +60,7 @@ static void on_reaped(void *arg, const int64_t counts[3], const struct err *err)
     int64_t total = counts[0] + counts[1] + counts[2];
     if (err != NULL || total == 0)
         return;
+    FAULT("reaped");
     LOG(LOG_LEVEL_WARNING, "lease.reaped", "leases whose owner is gone were taken back",
         log_int(LOG_KEY_COUNT, total));
     dispatch_tick(upkeep->options.dispatch);
@@ -89,6 +91,7 @@ static void reap(struct upkeep *upkeep)
      * lease to renew. */
     if (clock_mono_ms() - upkeep->usable_since_mono_ms < upkeep->config->lease_ms)
         return;
+    FAULT("reap-not-sent");
     if (!ledger_reap(upkeep->options.ledger, REAP_MAX, on_reaped, upkeep, &err))
         return;
 }
