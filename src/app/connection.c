@@ -95,9 +95,13 @@ static void say_epoch(const struct daemon *daemon, const struct recovery_counts 
         gap != 0 ? log_int(LOG_KEY_MS, now_ms - gap) : none);
 }
 
+static void look_back(struct daemon *daemon);
+
 void connection_on_recovered(void *arg, const struct recovery_counts *counts)
 {
     struct daemon *daemon = arg;
+    if (daemon->is_ending)
+        return; /* of what it would go on with, some is gone */
     if (daemon->has_forgotten)
         say_epoch(daemon, counts);
     else if (counts->released > 0)
@@ -113,6 +117,7 @@ void connection_on_recovered(void *arg, const struct recovery_counts *counts)
     daemon->is_usable = true;
     dispatch_on_redis(daemon->dispatch, true);
     upkeep_on_redis(daemon->upkeep, true);
+    look_back(daemon);
     upkeep_on_subscribed(daemon->upkeep, subscriber_is_subscribed(daemon->subscriber));
     daemon_become_ready(daemon);
 }
@@ -131,6 +136,7 @@ static void on_info(void *arg, const struct redisReply *reply)
         err_set(&err, ERR_CONFIG, "INFO: %s", why != NULL ? why : "no text");
     } else {
         server_read(info, len, &server);
+        handover_on_server(daemon->handover, server.run_id);
         if (server_is_fit(&server, &err) || (daemon->config->allow_unfit_redis && err.kind == ERR_CONFIG)) {
             become_usable(daemon, &server);
             return;
@@ -209,15 +215,18 @@ static void on_proved(void *arg, const struct redisReply *reply)
 {
     struct daemon *daemon = arg;
     for (size_t i = 0; i < reply_count(reply) && i < daemon->config->source_count; i++) {
-        if (reply_text(reply_at(reply, i), NULL) == NULL)
+        const struct redisReply *proved = reply_at(reply, i);
+        bool is_known = reply_text(proved, NULL) != NULL;
+        if (!is_known && !daemon->is_gap_certain)
             continue; /* never subscribed before: nothing was promised yet */
-        int64_t gap_ms = clock_wall_ms() - reply_number(reply_at(reply, i));
-        if (gap_ms <= daemon->config->canary_interval_ms && !daemon->is_ready)
+        int64_t gap_ms = is_known ? daemon->subscribed_wall_ms - reply_number(proved) : -1;
+        if (gap_ms <= daemon->config->canary_interval_ms && !daemon->is_gap_certain)
             continue; /* another instance covers it, or we were away for less than can be told */
         daemon->counters.gaps++;
         LOG(LOG_LEVEL_WARNING, "source.gap",
             "what was published on the channel in this time may have been missed",
-            log_text(LOG_KEY_SOURCE, daemon->config->sources[i].name), log_int(LOG_KEY_MS, gap_ms));
+            log_text(LOG_KEY_SOURCE, daemon->config->sources[i].name),
+            is_known ? log_int(LOG_KEY_MS, gap_ms) : (struct log_field){.type = LOG_NONE});
     }
 }
 
@@ -235,12 +244,54 @@ static void ask_for_gap(struct daemon *daemon)
             log_text(LOG_KEY_REASON, err.text));
 }
 
+/* Once the subscription stands and events can be accepted: first those that wait in earlier sockets, then the
+ * account of what no socket held. */
+static void look_back(struct daemon *daemon)
+{
+    if (!daemon->is_usable || !subscriber_is_subscribed(daemon->subscriber))
+        return;
+    handover_drain(daemon->handover);
+    if (!daemon->owes_gap || handover_has_heirs(daemon->handover))
+        return;
+    daemon->owes_gap = false;
+    ask_for_gap(daemon);
+}
+
+void connection_on_drained(void *arg, bool was_proved)
+{
+    struct daemon *daemon = arg;
+    daemon->owes_gap = daemon->owes_gap && !was_proved;
+    look_back(daemon);
+}
+
+void connection_on_inherited(void *arg)
+{
+    struct daemon *daemon = arg;
+    LOG(LOG_LEVEL_NOTICE, "redis.inherited",
+        "the subscription of the last process is taken over: nothing was missed");
+    daemon->has_stood = true;
+    upkeep_on_subscribed(daemon->upkeep, true);
+    look_back(daemon);
+    daemon_become_ready(daemon);
+}
+
+void connection_on_taking(void *arg, bool is_taking)
+{
+    struct daemon *daemon = arg;
+    handover_on_taking(daemon->handover, is_taking);
+}
+
 void connection_on_subscribed(void *arg)
 {
     struct daemon *daemon = arg;
     LOG(LOG_LEVEL_NOTICE, "redis.subscribed", "every subscription is acknowledged",
         log_int(LOG_KEY_COUNT, (int64_t)daemon->config->source_count));
-    ask_for_gap(daemon);
+    daemon->owes_gap = true;
+    daemon->is_gap_certain = daemon->has_stood || handover_has_heirs(daemon->handover);
+    daemon->has_stood = true;
+    daemon->subscribed_wall_ms = clock_wall_ms();
+    handover_on_subscribed(daemon->handover);
+    look_back(daemon);
     upkeep_on_subscribed(daemon->upkeep, true);
     daemon_become_ready(daemon);
 }
@@ -249,6 +300,7 @@ void connection_on_unsubscribed(void *arg, const char *reason)
 {
     struct daemon *daemon = arg;
     upkeep_on_subscribed(daemon->upkeep, false);
+    handover_on_lost(daemon->handover);
     if (!daemon->is_ending)
         LOG(LOG_LEVEL_WARNING, "redis.lost",
             "the subscription is gone; what is published until it stands again is lost to us",
@@ -266,6 +318,8 @@ void connection_on_unsubscribable(void *arg, unsigned attempt, const char *reaso
 void connection_on_canary_missed(void *arg)
 {
     struct daemon *daemon = arg;
+    if (handover_has_heirs(daemon->handover))
+        return; /* it is held, and its canaries wait */
     subscriber_reset(daemon->subscriber, "two canaries were published and did not come through");
 }
 

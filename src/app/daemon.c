@@ -109,13 +109,28 @@ static void on_second(void *arg)
 
 /* ── batches ── */
 
+/* The daemon's subscription, or that of an earlier process: never both at a time. */
+static void read_batch(struct daemon *daemon, struct subscriber *from,
+                       const struct subscriber_message *messages, size_t count)
+{
+    if (!daemon->is_usable) {
+        subscriber_retry(from, NOT_USABLE_RETRY_MS);
+        return;
+    }
+    daemon->reading = from;
+    intake_batch(daemon->intake, messages, count);
+}
+
 static void on_batch(void *arg, const struct subscriber_message *messages, size_t count)
 {
     struct daemon *daemon = arg;
-    if (daemon->is_usable)
-        intake_batch(daemon->intake, messages, count);
-    else
-        subscriber_retry(daemon->subscriber, NOT_USABLE_RETRY_MS);
+    read_batch(daemon, daemon->subscriber, messages, count);
+}
+
+static void on_old_batch(void *arg, struct subscriber *from, const struct subscriber_message *messages,
+                         size_t count)
+{
+    read_batch(arg, from, messages, count);
 }
 
 static void on_batch_done(void *arg, bool is_safe, int64_t delay_ms)
@@ -123,16 +138,25 @@ static void on_batch_done(void *arg, bool is_safe, int64_t delay_ms)
     struct daemon *daemon = arg;
     if (daemon->next != NULL)
         reload_apply(daemon);
+    struct subscriber *from = daemon->reading;
+    daemon->reading = NULL;
+    if (from == NULL) /* it is closed: the answer came with the end of the command link */
+        return;
     if (is_safe)
-        subscriber_consume(daemon->subscriber);
+        subscriber_consume(from);
     else
-        subscriber_retry(daemon->subscriber, delay_ms);
+        subscriber_retry(from, delay_ms);
 }
 
 static void on_canary(void *arg, const char *bytes, size_t len)
 {
     struct daemon *daemon = arg;
-    upkeep_on_canary(daemon->upkeep, bytes, len);
+    if (daemon->reading == NULL)
+        return; /* the end has begun */
+    if (daemon->reading == daemon->subscriber)
+        upkeep_on_canary(daemon->upkeep, bytes, len);
+    else
+        handover_on_canary(daemon->handover, bytes, len);
 }
 
 /* ── the end ── */
@@ -179,12 +203,20 @@ static void on_subscriber_closed(void *arg)
     upkeep_close(daemon->upkeep, on_upkeep_closed, daemon);
 }
 
+static void on_handover_closed(void *arg)
+{
+    struct daemon *daemon = arg;
+    daemon->handover = NULL;
+    subscriber_close(daemon->subscriber, on_subscriber_closed, daemon);
+}
+
 static void end(struct daemon *daemon)
 {
     daemon->is_ending = true;
     FAULT("drained");
+    daemon->reading = NULL;
     uv_timer_stop(&daemon->drain);
-    subscriber_close(daemon->subscriber, on_subscriber_closed, daemon);
+    handover_close(daemon->handover, on_handover_closed, daemon);
 }
 
 static void on_drain_timer(uv_timer_t *timer)
@@ -196,6 +228,7 @@ static void on_drain_timer(uv_timer_t *timer)
     if (!dispatch_is_empty(daemon->dispatch) && !is_late)
         return;
     /* Events are accepted to the last moment: nobody can tell a stop from a restart. */
+    handover_pause(daemon->handover);
     subscriber_pause(daemon->subscriber);
     bool is_quiet = intake_is_idle(daemon->intake) && link_pending(daemon->commands) == 0;
     if (!is_quiet && daemon->is_usable &&
@@ -266,7 +299,7 @@ static bool open_subscriber(struct daemon *daemon, struct err *err)
     for (size_t i = 0; i < config->source_count; i++)
         daemon->channels[i] = daemon->first->sources[i].channel;
     daemon->channels[config->source_count] = daemon->canary_channel;
-    const struct subscriber_options options = {
+    const struct subscriber_options subscriber = {
         .loop = &daemon->loop,
         .redis = &daemon->first->redis,
         .client_name = daemon->client_names[1],
@@ -276,9 +309,18 @@ static bool open_subscriber(struct daemon *daemon, struct err *err)
                       .on_lost = connection_on_unsubscribed,
                       .on_failed = connection_on_unsubscribable,
                       .on_batch = on_batch,
+                      .on_taking = connection_on_taking,
                       .arg = daemon},
     };
-    return subscriber_open(&options, &daemon->subscriber, err);
+    const struct handover_options handover = {
+        .subscriber = subscriber,
+        .incarnation = daemon->incarnation,
+        .on_inherited = connection_on_inherited,
+        .on_batch = on_old_batch,
+        .on_drained = connection_on_drained,
+        .arg = daemon,
+    };
+    return handover_open(&handover, &daemon->handover, &daemon->subscriber, err);
 }
 
 static void on_note(void *arg, const struct journal_note *note)
