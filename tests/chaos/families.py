@@ -1,0 +1,413 @@
+"""The families of faults. Each is one continuous load under which faults of one kind follow one another; what came of it all
+is judged once, at the end. A family's docstring says what has to hold."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+
+import herald
+from rig import CHANNELS, LEASE_S, LANES, Rig
+from processes import wait_for
+
+POINT = re.compile(r'\bFAULT\("([^"]+)"\)')
+
+# What makes a point be reached that ordinary work does not reach.
+PROVOKED = {
+    "reload-read": "reload", "reloaded": "reload",
+    "drain-begun": "term", "drained": "term", "release-not-told": "term",
+    "recovery-restated": "forget", "recovery-answers-told": "forget",
+}
+EVERYWHERE = ("* final slow 4 900", "mail final 451 4", "hook final 500 3", "mail final drop 1")
+
+
+def points():
+    """The names in the source, so that a new one is tested from the day it is there."""
+    found = set()
+    for path in (herald.ROOT / "src").rglob("*.c"):
+        found.update(POINT.findall(path.read_text()))
+    return sorted(found)
+
+
+def points_killed(run):
+    """kill -9 at every named point, with the subscription's socket kept in the store: nothing that a subscriber got is lost."""
+    names = points()
+    rig = run.rig(pace=250, has_store=True, redis={"enable_debug_command": "local"})
+    daemon = rig.daemons[0]
+    rig.begin().sink.rule(*EVERYWHERE)
+    rig.pause(0.5, 0.6)
+    rig.kill(daemon)
+    hits = {name: 0 for name in names}
+    for turn in range(run.count):
+        for name in rig.random.sample(names, len(names)):
+            passage = 1 if turn == 0 or name in PROVOKED else rig.random.choice((1, 2, 5, 20))
+            hits[name] += kill_at(rig, daemon, name, passage) or kill_at(rig, daemon, name, 1)
+    daemon.environment = {}
+    missed = [name for name, count in hits.items() if count == 0]
+    run.table("hit", hits)
+    run.numbers["points"] = f"{len(names) - len(missed)}/{len(names)}"
+    run.numbers["kills"] = sum(hits.values())
+    if missed:
+        run.fail("never hit: " + " ".join(missed))
+    run.judge(rig)
+
+
+def kill_at(rig, daemon, name, passage, patience=12):
+    """Starts it with that fault and waits for its death; was it the fault's?"""
+    log = daemon.folder / "faults"
+    log.unlink(missing_ok=True)
+    daemon.environment = {"HERALD_FAULT": f"kill {name} {passage}", "HERALD_FAULT_LOG": str(log)}
+    daemon.start(wait_ready=False, keep_store=True)
+    deadline, next_push = time.monotonic() + patience, time.monotonic() + 0.7
+    while daemon.process.is_running() and time.monotonic() < deadline:
+        if name in PROVOKED and time.monotonic() > next_push:
+            provoke(rig, daemon, PROVOKED[name])
+            next_push = time.monotonic() + 1
+        time.sleep(0.005)
+    if not log.exists():
+        rig.kill(daemon, f"by hand, {name} was not reached")
+        return False
+    daemon.process.wait()
+    at = int(log.read_text().split()[1]) / 1000
+    with rig.fault("kill", daemon.name, f"at {name}, passage {passage}") as fault:
+        fault.start = at
+    return True
+
+
+def provoke(rig, daemon, how):
+    if how == "reload":
+        daemon.process.signal(signal.SIGHUP)
+    elif how == "term":
+        daemon.process.signal(signal.SIGTERM)
+    else:
+        with contextlib.suppress(OSError, ConnectionError), rig.redis.client() as client:
+            client.call("DEBUG", "CHANGE-REPL-ID")
+            client.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+
+def random_kills(run):
+    """kill -9 at random times, nothing stored: what was accepted is sent, or listed."""
+    rig = run.rig(pace=400)
+    rig.begin().sink.rule(*EVERYWHERE)
+    for _ in range(run.count):
+        rig.pause(0.02, 0.6)
+        rig.kill(rig.daemons[0])
+        rig.daemons[0].start()
+    run.numbers["kills"] = run.count
+    run.judge(rig, promise="accepted")
+
+
+def both_killed(run):
+    """Both of two instances, a moment apart, and started again in another order."""
+    rig = run.rig(pace=300, instances=2)
+    rig.begin().sink.rule(*EVERYWHERE)
+    for _ in range(run.count):
+        rig.pause(0.2, 1.2)
+        for daemon in rig.random.sample(rig.daemons, 2):
+            rig.kill(daemon)
+            rig.pause(0, 0.05)
+        for daemon in rig.random.sample(rig.daemons, 2):
+            rig.pause(0, 0.3)
+            daemon.start()
+    run.numbers["kills"] = 2 * run.count
+    run.judge(rig, promise="accepted")
+
+
+def stored_subscription(run):
+    """kill -9 under 5,000 events a second, the socket in the store meanwhile: of what Redis gave to a subscriber nothing is
+    lost, and there always is one."""
+    rig = run.rig(pace=5000, mix=(("quiet", 95), ("orders", 5)), log_level="notice", has_store=True, repeats=0, conflicts=0)
+    rig.begin()
+    daemon = rig.daemons[0]
+    wait_for(daemon.notify.names, 10, "a stored socket")
+    for _ in range(run.count):
+        rig.pause(0.05, 0.3)
+        rig.kill(daemon)
+        rig.pause(0, 0.2)
+        daemon.start(keep_store=True)
+    deaf = sum(1 for one in rig.publisher.log if not one.heard)
+    run.numbers["kills"] = run.count
+    if deaf:
+        run.fail(f"{deaf} events reached no subscriber")
+    run.judge(rig)
+
+
+def no_store(run):
+    """Without the store what is published while nobody listens is lost, and for how long that was is said: not too short, and
+    at most a tenth and a canary's second too long."""
+    rig = run.rig(pace=200)
+    rig.begin()
+    daemon = rig.daemons[0]
+    for _ in range(run.count):
+        rig.pause(2, 3)
+        mark = daemon.log.mark()
+        killed_at = time.time()
+        rig.kill(daemon)
+        rig.pause(6, 10)
+        daemon.start()
+        [line] = daemon.log.wait_event("source.gap", after=mark)[:1]
+        subscribed = daemon.log.wait_event("redis.subscribed", after=mark)[0]
+        true = time.time() - killed_at
+        said = line.get("ms", 0) / 1000
+        run.numbers.setdefault("gaps", []).append(f"{said:.1f}/{true:.1f}")
+        if not 0.9 * true - 1 <= said <= 1.1 * true + 1.2:
+            run.fail(f"a gap of {true:.2f} s was said to be {said:.2f} s ({subscribed})")
+    run.judge(rig, promise="accepted")
+
+
+def frozen(run):
+    """SIGSTOP for 0.1 to 3 leases, with another instance that takes over: nothing lost; a second send only by `resend`, past
+    the commit."""
+    rig = run.rig(pace=250, instances=2)
+    rig.begin().sink.rule("* final slow 5 700", "mail data slow 5 500")
+    for _ in range(run.count):
+        rig.freeze(rig.random.choice(rig.daemons), rig.random.uniform(0.1, 3) * LEASE_S)
+        rig.pause(0.1, 0.5)
+    run.numbers["stops"] = run.count
+    run.judge(rig)
+
+
+def rolling(run):
+    """SIGTERM under load and a rolling restart of two: nothing lost, nothing repeated."""
+    rig = run.rig(pace=400, instances=2)
+    rig.begin().sink.rule("* final slow 5 300")
+    for turn in range(run.count):
+        daemon = rig.daemons[turn % 2]
+        rig.pause(0.2, 0.8)
+        with rig.fault("term", daemon.name):
+            status = daemon.stop()
+        if status != 0:
+            run.fail(f"SIGTERM: exit status {status}")
+        daemon.start()
+    run.numbers["restarts"] = run.count
+    run.judge(rig)
+
+
+def redis_killed(run, options, **rules):
+    options = {"save": '""', **options}
+    rig = run.rig(pace=300, redis=options)
+    if rules.get("redis_forgets"):
+        with rig.redis.client() as client:
+            client.call("SAVE")  # what it will begin with again: the users
+    rig.begin().sink.rule("* final slow 4 400")
+    for _ in range(run.count):
+        rig.pause(0.2, 1.0)
+        with rig.fault("redis", what="kill -9"):
+            rig.redis.kill()
+            rig.pause(0, 0.6)
+            rig.redis.start()
+        mark = rig.daemons[0].log.mark()
+        rig.daemons[0].log.wait_event("redis.subscribed", after=max(mark - 40, 0), timeout=30)
+    run.numbers["redis kills"] = run.count
+    run.judge(rig, promise="accepted", **rules)
+
+
+def redis_killed_always(run):
+    """redis-server killed, appendfsync always: nothing lost, nothing repeated."""
+    redis_killed(run, {"appendonly": "yes", "appendfsync": "always"})
+
+
+def redis_killed_everysec(run):
+    """... everysec: what Redis lost is told to it again."""
+    redis_killed(run, {"appendonly": "yes", "appendfsync": "everysec"})
+
+
+def redis_killed_without_persistence(run):
+    """... with nothing but an old snapshot: what is lost is what Redis had and no ring or lane."""
+    redis_killed(run, {}, redis_forgets=True)
+
+
+def redis_held_up(run):
+    """Redis stands still, pauses its clients, throws them out, forgets its scripts, and is full: nothing lost or repeated."""
+    rig = run.rig(pace=300, redis={"maxmemory_policy": "noeviction"})
+    rig.begin().sink.rule("* final slow 3 300")
+    faults = [stop_redis, pause_clients, kill_clients, flush_scripts, fill_memory]
+    for turn in range(run.count):
+        fault = faults[turn % len(faults)]
+        rig.pause(0.2, 0.8)
+        with rig.fault("cut", what=fault.__name__):
+            fault(rig)
+    run.numbers["faults"] = run.count
+    run.judge(rig, promise="accepted")
+
+
+def stop_redis(rig):
+    rig.redis.process.signal(signal.SIGSTOP)
+    rig.pause(0.2, 3.5)
+    rig.redis.process.signal(signal.SIGCONT)
+
+
+def pause_clients(rig):
+    with rig.redis.client() as client:
+        client.call("CLIENT", "PAUSE", rig.random.randrange(100, 2500), rig.random.choice(("ALL", "WRITE")))
+
+
+def kill_clients(rig):
+    with rig.redis.client() as client:
+        client.call("CLIENT", "KILL", "TYPE", rig.random.choice(("normal", "pubsub")), "SKIPME", "yes")
+
+
+def flush_scripts(rig):
+    with rig.redis.client() as client:
+        for _ in range(20):
+            client.call("SCRIPT", "FLUSH")
+            time.sleep(0.05)  # how often is what is tested
+
+
+def fill_memory(rig):
+    with rig.redis.client() as client:
+        client.call("CONFIG", "SET", "maxmemory", "1mb")
+        rig.pause(0.5, 1.5)
+        client.call("CONFIG", "SET", "maxmemory", "0")
+
+
+def emptied(run):
+    """FLUSHALL under load: what is held is told again; the rest is gone with Redis, and only that."""
+    rig = run.rig(pace=200, redis={})
+    rig.begin()
+    for _ in range(run.count):
+        rig.pause(1.0, 2.0)
+        with rig.fault("redis", what="FLUSHALL"), rig.redis.client() as client:
+            client.call("MULTI")
+            client.call("FLUSHALL")
+            rig.store_users(client)
+            client.call("EXEC")
+    run.numbers["flushes"] = run.count
+    run.judge(rig, promise="accepted", redis_forgets=True)
+
+
+def wrong_types(run):
+    """Keys of ours that hold something foreign for a while: no crash, nothing lost."""
+    rig = run.rig(pace=200)
+    rig.begin().sink.rule("mail final 451 5")
+    names = ("lanes", "proved", "instances", "status", "dead-bytes", "dead", "again:mail")
+    for turn in range(run.count):
+        rig.pause(0.3, 0.8)
+        key = "herald:{0}:" + names[turn % len(names)]
+        with rig.fault("cut", what=f"{key} is of another type"), rig.redis.client() as client:
+            kept = client.call("DUMP", key)
+            client.call("MULTI")
+            client.call("DEL", key)
+            client.call("LPUSH", key, "foreign")
+            client.call("EXEC")
+            rig.pause(0.3, 1.0)
+            client.call("DEL", key)
+            if kept is not None:
+                client.call("RESTORE", key, 0, kept, "REPLACE")
+        if not rig.daemons[0].process.is_running():
+            run.fail(f"it fell over a foreign {key}")
+            rig.daemons[0].start()
+    run.numbers["keys"] = run.count
+    run.judge(rig, promise="accepted")
+
+
+def dropped_answers(run):
+    """The receiver takes it and closes without a word: `resend` sends at most once more for each, `hold` never, and HTTP never
+    twice within one attempt."""
+    rig = run.rig(pace=300)
+    rig.begin().sink.rule("mail final drop 10", "held final drop 10", "hook final drop 10")
+    wait_for(lambda: dropped(rig) >= run.count, 30 + run.count, lambda: f"{run.count} dropped answers: {dropped(rig)}")
+    run.numbers["drops"] = dropped(rig)
+    run.judge(rig)
+
+
+def dropped(rig):
+    with open(rig.sink.log, "rb") as file:
+        return sum(1 for line in file if line.startswith(b"R\t") and line.endswith(b"\t0\n"))
+
+
+STORMS = (
+    ("mail final 451 60", "held final 451 60", "hook final 500 60"),
+    ("mail final 550 30", "held rcpt 550 30", "hook final 422 30"),
+    ("mail connect 421 50", "held mail 421 30", "mail final 421 30"),
+    ("hook final 429 60", "mail rcpt 450 40"),
+    ("* connect slow 30 300", "* ehlo slow 20 300"), ("* mail slow 20 300", "* rcpt slow 20 300"),
+    ("* data slow 20 300", "* final slow 30 2500"),
+    ("mail data drop 20", "mail rcpt drop 20", "held ehlo drop 20"),
+)
+
+
+def storms(run):
+    """Refusals for now and for good, storms of 421 and 429, and slow replies at each stage: nothing lost, nothing twice."""
+    rig = run.rig(pace=150)
+    rig.begin()
+    for turn in range(run.count):
+        storm = STORMS[turn % len(STORMS)]
+        with rig.fault("sink", what=", ".join(storm)):
+            rig.sink.rule(*storm)
+            rig.pause(1.5, 2.5)
+            rig.sink.rule("* clear")
+        rig.pause(0.3, 0.6)
+    run.numbers["storms"] = run.count
+    run.judge(rig, may_die=frozenset(("mail", "held", "hook")))
+
+
+def race(run):
+    """Two instances hear the same 10,000 events: exactly 10,000 are sent, every time."""
+    rig = run.rig(pace=100, instances=2, log_level="notice", mix=(("orders", 1),), repeats=0, conflicts=0, mail_more="")
+    rig.begin()
+    rig.publisher.end()
+    for _ in range(run.count):
+        before, first = rig.sink.count(), rig.publisher.count
+        made = []
+        for number in range(first, first + 10000):
+            made.append(rig.publisher.make("orders", number))
+        rig.publisher.count += 10000
+        wanted = len(rig.publisher.log) + 10000
+        rig.publisher.publish(made)
+        wait_for(lambda: rig.sink.count() >= wanted, 120, lambda: f"{wanted} sent: {rig.sink.count()}")
+        run.numbers.setdefault("sent each time", []).append(rig.sink.count() - before)
+    run.judge(rig)
+
+
+def nowhere_to_write(run):
+    """The state directory is full, stderr's reader has stopped: sends go on, and kills lose nothing."""
+    rig = run.rig(pace=200)
+    daemon = rig.daemons[0]
+    rig.kill(daemon)
+    state = daemon.state_folder()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", state], check=False).returncode:
+        run.skip(rig, "needs a mount")
+        return
+    try:
+        with contextlib.suppress(OSError), open(state / "ballast", "wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+        daemon.start()
+        rig.begin()
+        for _ in range(run.count):
+            rig.pause(0.4, 0.8)
+            rig.kill(daemon)
+            daemon.start()
+        run.numbers["kills"] = run.count
+        run.judge(rig, promise="accepted")
+    finally:
+        daemon.kill()
+        subprocess.run(["umount", state], check=False)
+
+
+# name, family, how often: quick, full
+FAMILIES = (
+    ("points", points_killed, 3, 25),
+    ("random-kills", random_kills, 50, 1000),
+    ("both-killed", both_killed, 10, 100),
+    ("stored-subscription", stored_subscription, 50, 500),
+    ("no-store", no_store, 1, 10),
+    ("frozen", frozen, 10, 300),
+    ("rolling", rolling, 10, 100),
+    ("redis-always", redis_killed_always, 10, 100),
+    ("redis-everysec", redis_killed_everysec, 10, 100),
+    ("redis-no-persistence", redis_killed_without_persistence, 5, 50),
+    ("redis-held-up", redis_held_up, 10, 100),
+    ("emptied", emptied, 3, 30),
+    ("wrong-types", wrong_types, 7, 70),
+    ("dropped-answers", dropped_answers, 50, 500),
+    ("storms", storms, len(STORMS), 10 * len(STORMS)),
+    ("race", race, 3, 20),
+    ("nowhere-to-write", nowhere_to_write, 5, 50),
+)
+# What `./dev test` runs: the most telling, each shortened.
+SHORT = (("points", points_killed, 1), ("random-kills", random_kills, 8), ("redis-always", redis_killed_always, 3),
+         ("dropped-answers", dropped_answers, 20))
