@@ -60,7 +60,7 @@ class Run:
         if self.skipped:
             return f"{self.name:<21} skipped: {self.skipped}"
         counts = self.verdict.counts if self.verdict else {}
-        parts = [f"{name} {counts[name]}" for name in ("published", "accepted", "sent", "not promised", "dead", "unknown",
+        parts = [f"{name} {counts[name]}" for name in ("published", "accepted", "sent", "not promised", "dead", "poison", "unknown",
                                                        "forgotten by Redis", "lost with Redis") if counts.get(name)]
         kinds = self.verdict.kinds() if self.verdict else {}
         parts.append(f"lost {kinds.get('lost', 0)}, duplicates {kinds.get('duplicate', 0)}")

@@ -43,7 +43,7 @@ def points_killed(run):
     for turn in range(run.count):
         for name in rig.random.sample(names, len(names)):
             passage = 1 if turn == 0 or name in PROVOKED else rig.random.choice((1, 2, 5, 20))
-            hits[name] += kill_at(rig, daemon, name, passage) or kill_at(rig, daemon, name, 1)
+            hits[name] += kill_at(rig, daemon, name, passage, 4 if passage > 1 else 12) or kill_at(rig, daemon, name, 1)
     daemon.environment = {}
     missed = [name for name, count in hits.items() if count == 0]
     run.table("hit", hits)

@@ -16,9 +16,10 @@ import dataclasses
 import hashlib
 import re
 
-NOTE_S = 0.5       # from the provider's answer to our note of it, on a machine that does a lot besides
+NOTE_S = 0.1       # from the provider's answer to our note of it, on a machine that does a lot besides
 REPLAYED_S = 120   # the answers that are told again to a Redis that has forgotten
 
+POISON = 3         # crashes after which a delivery is suspected of causing them, and is dead
 HTTP_FOR_GOOD = (400, 403, 404, 410, 413, 422)
 
 TAKEN = "taken"
@@ -212,6 +213,10 @@ def judge_end(evidence, verdict, blame, source, order, lane, text, sends, copies
             verdict.offend("unknown", f"{lane}: parked, and its policy is resend", source, order)
         elif not any(send.code == 0 for send in taken) and not blame.anything_since(copies[0].at):
             verdict.offend("unknown", f"{lane}: parked, and nothing happened that would explain it", source, order)
+    elif state == "X" and delivery.crashes >= POISON and blame.crashes_since(copies[0].at) >= POISON:
+        verdict.counts["poison"] += 1
+        if any(send.code != 0 and not blame.is_at_a_crash(send) for send in taken):
+            verdict.offend("dead", f"{lane}: dead, and it was taken", source, order)
     elif state == "X":
         verdict.counts["dead"] += 1
         if not any(send.verdict() == REFUSED for send in sends) and lane not in rules.may_die:
@@ -291,6 +296,15 @@ class Blame:
                 self.used[index] += 1
                 return "killed"
         return None
+
+    def crashes_since(self, start):
+        return sum(1 for fault in self.faults if fault.kind in ("kill", "stop") and fault.end >= start)
+
+    def is_at_a_crash(self, send):
+        """Its answer came too late for a note of it."""
+        answered = send.replied_at if send.replied_at is not None else send.at
+        return any(fault.kind in ("kill", "stop") and send.at - 0.01 <= fault.end and fault.start <= answered + NOTE_S
+                   for fault in self.faults)
 
     def anything_between(self, start, end):
         return any(fault.kind != "sink" and fault.start - 0.01 <= end and fault.end >= start for fault in self.faults)
@@ -382,9 +396,9 @@ def story(evidence, offence):
             if send.code is not None:
                 lines.append((send.replied_at, f"{send.lane}: #{send.serial} is told {send.code or 'nothing'}"))
     if lines:
-        first, last = min(lines)[0] - 3, max(lines)[0] + 3
-        lines += [(fault.start, f"FAULT {fault.kind} {fault.who} {fault.what} until {fault.end:.3f}")
-                  for fault in evidence.faults if fault.end >= first and fault.start <= last]
+        times = [at for at, _ in lines]
+        lines += [(fault.start, f"FAULT {fault.kind} {fault.who} {fault.what} until {fault.end:.3f}") for fault in evidence.faults
+                  if any(fault.start - 0.5 <= at <= fault.end + 0.5 for at in times)]
     text = [f"{offence.kind}: {offence.source} {offence.order}: {offence.text}"]
     text += [f"    {at:.3f} {what}" for at, what in sorted(lines)]
     if offence.source:

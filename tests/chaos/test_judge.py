@@ -99,20 +99,20 @@ class Judge(unittest.TestCase):
         self.find(Plant().well().send("o-1", at=100.2).send("o-1", at=100.3), duplicate=2)
 
     def test_a_kill_excuses_what_was_between_the_yes_and_its_note(self):
-        self.find(Plant().well().fault("kill", 100.2).send("o-1", at=103))
+        self.find(Plant().well().fault("kill", 100.15).send("o-1", at=103))
         self.find(Plant().well().fault("kill", 100.05).send("o-1", at=103), duplicate=1)   # before the final dot
         self.find(Plant().well().fault("kill", 104).send("o-1", at=103), duplicate=1)      # after the second send
         self.find(Plant().well().fault("kill", 102.5).send("o-1", at=103), duplicate=1)    # noted long before
-        self.find(Plant().well().fault("term", 100.2).send("o-1", at=103), duplicate=1)    # no crash at all
+        self.find(Plant().well().fault("term", 100.15).send("o-1", at=103), duplicate=1)    # no crash at all
 
     def test_a_kill_excuses_no_more_than_was_under_way(self):
-        plant = Plant().fault("kill", 100.2)
+        plant = Plant().fault("kill", 100.15)
         for order in ("o-1", "o-2", "o-3"):
             plant.well(order).send(order, at=103)
         self.find(plant, duplicate=1)
 
     def test_hold_is_never_sent_twice(self):
-        plant = Plant().publish("o-1", "held").send("o-1", "held").record("o-1", "S", source="held").fault("kill", 100.2)
+        plant = Plant().publish("o-1", "held").send("o-1", "held").record("o-1", "S", source="held").fault("kill", 100.15)
         self.find(plant.send("o-1", "held", at=103), duplicate=1)
         plant = Plant().publish("o-1", "held").send("o-1", "held", code=0).record("o-1", "S", source="held")
         self.find(plant.send("o-1", "held", at=103), duplicate=1)
@@ -168,6 +168,19 @@ class Judge(unittest.TestCase):
         self.find(Plant().well("o-2").publish("o-1").send("o-1", code=550).send("o-1", code=250, at=105)
                   .record("o-1", "X").fault("cut", 104), dead=1)
 
+    def test_poison_needs_three_crashes(self):
+        def dead(crashes, *kills):
+            plant = Plant().publish("o-1").send("o-1", code=0).record("o-1", "X")
+            record = plant.evidence.records[eid_of("orders", "o-1")]
+            record["0"] = record["0"].replace("X 1 1 0", f"X 5 0 {crashes}")
+            for at in kills:
+                plant.fault("kill", at)
+            return plant
+        self.find(dead(3, 100.1, 101, 102))
+        self.find(dead(3, 100.1, 101), dead=1)
+        self.find(dead(2, 100.1, 101, 102), dead=1)
+        self.find(dead(3, 101, 102, 103).send("o-1", at=105), dead=1)  # taken, and no crash since
+
     def test_unknown_needs_a_reason_and_the_policy(self):
         self.find(Plant().publish("o-1").send("o-1").record("o-1", "U"), unknown=1)
         self.find(Plant().publish("o-1", "held").send("o-1", "held").record("o-1", "U", source="held"), unknown=1)
@@ -211,7 +224,7 @@ class Judge(unittest.TestCase):
         self.find(plant, log=1)
 
     def test_a_story_tells_all_that_is_known(self):
-        plant = Plant().well().fault("kill", 104).send("o-1", at=103)
+        plant = Plant().well().fault("kill", 103.3).send("o-1", at=103)
         text = story(plant.evidence, judge(plant.evidence).offences[0])
         for part in ("published to orders", "final dot", "is told 250", "FAULT kill", "Redis:"):
             self.assertIn(part, text)
