@@ -22,7 +22,7 @@ class Run:
     def __init__(self, name, count, seed):
         self.name, self.count, self.seed = name, count, seed
         self.numbers, self.failures, self.tables = {}, [], []
-        self.made = self.verdict = self.skipped = None
+        self.made = self.verdict = None
 
     def rig(self, **options):
         self.made = rig.Rig(f"{self.seed}:{self.name}", **options)
@@ -34,13 +34,10 @@ class Run:
     def table(self, title, counts):
         self.tables.append((title, counts))
 
-    def skip(self, made, why):
-        made.publisher.is_over.set()
-        self.skipped = why
-
     def judge(self, made, **rules):
         """Heals, waits, and decides. A daemon that can't recover is a failure with a story of its own."""
-        self.numbers["healed"] = f"{made.heal():.1f} s"
+        healed_s = made.heal(rig.FORGOTTEN_S if rules.get("redis_forgets") else rig.QUIET_S)
+        self.numbers["healed"] = f"{healed_s:.1f} s"
         evidence = made.evidence(**rules)
         self.verdict = judge.judge(evidence)
         for daemon in made.daemons:
@@ -57,11 +54,9 @@ class Run:
             self.fail(f"and {len(self.verdict.offences) - STORIES} more: {dict(self.verdict.kinds())}")
 
     def line(self, seconds):
-        if self.skipped:
-            return f"{self.name:<21} skipped: {self.skipped}"
         counts = self.verdict.counts if self.verdict else {}
         parts = [f"{name} {counts[name]}" for name in ("published", "accepted", "sent", "not promised", "dead", "poison", "unknown",
-                                                       "forgotten by Redis", "lost with Redis") if counts.get(name)]
+                                                       "forgotten by Redis") if counts.get(name)]
         kinds = self.verdict.kinds() if self.verdict else {}
         parts.append(f"lost {kinds.get('lost', 0)}, duplicates {kinds.get('duplicate', 0)}")
         excused = self.verdict.excused if self.verdict else {}

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import herald
-from rig import CHANNELS, LEASE_S, LANES, Rig
+from rig import CHANNELS, LEASE_S
 from processes import wait_for
 
 POINT = re.compile(r'\bFAULT\("([^"]+)"\)')
@@ -20,6 +20,8 @@ PROVOKED = {
     "drain-begun": "term", "drained": "term", "release-not-told": "term",
     "recovery-restated": "forget", "recovery-answers-told": "forget",
 }
+# Passed a few times in a process's life: never at a later passage than the first.
+SELDOM = re.compile("reload|drain|release|reco|journal|extend|reap")
 EVERYWHERE = ("* final slow 4 900", "mail final 451 4", "hook final 500 3", "mail final drop 1")
 
 
@@ -42,7 +44,7 @@ def points_killed(run):
     hits = {name: 0 for name in names}
     for turn in range(run.count):
         for name in rig.random.sample(names, len(names)):
-            passage = 1 if turn == 0 or name in PROVOKED else rig.random.choice((1, 2, 5, 20))
+            passage = 1 if turn == 0 or SELDOM.match(name) else rig.random.choice((1, 2, 5, 20))
             hits[name] += kill_at(rig, daemon, name, passage, 4 if passage > 1 else 12) or kill_at(rig, daemon, name, 1)
     daemon.environment = {}
     missed = [name for name, count in hits.items() if count == 0]
@@ -194,12 +196,12 @@ def redis_killed(run, options, **rules):
     rig.begin().sink.rule("* final slow 4 400")
     for _ in range(run.count):
         rig.pause(0.2, 1.0)
+        mark = rig.daemons[0].log.mark()
         with rig.fault("redis", what="kill -9"):
             rig.redis.kill()
             rig.pause(0, 0.6)
             rig.redis.start()
-        mark = rig.daemons[0].log.mark()
-        rig.daemons[0].log.wait_event("redis.subscribed", after=max(mark - 40, 0), timeout=30)
+        rig.daemons[0].log.wait_event("redis.subscribed", after=mark, timeout=30)
     run.numbers["redis kills"] = run.count
     run.judge(rig, promise="accepted", **rules)
 
@@ -363,29 +365,126 @@ def race(run):
 
 
 def nowhere_to_write(run):
-    """The state directory is full, stderr's reader has stopped: sends go on, and kills lose nothing."""
+    """The state directory is full, stderr is closed, or its reader has stopped: sends go on, and kills lose nothing."""
     rig = run.rig(pace=200)
-    daemon = rig.daemons[0]
-    rig.kill(daemon)
+    daemon, ways = rig.daemons[0], (full_disk, closed_stderr, stopped_reader)
+    rig.begin()
+    for turn in range(run.count):
+        rig.kill(daemon)
+        with ways[turn % len(ways)](rig, daemon):
+            sent = rig.sink.count()
+            wait_for(lambda: rig.sink.count() > sent + 100, 20, f"sends go on with {ways[turn % len(ways)].__name__}")
+            rig.kill(daemon)
+        daemon.start()
+    run.numbers["turns"] = run.count
+    run.judge(rig, promise="accepted")
+
+
+@contextlib.contextmanager
+def full_disk(rig, daemon):
+    """Its own small file system, or, for who may not mount, a directory whose files are at their limit already."""
     state = daemon.state_folder()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", state], check=False).returncode:
-        run.skip(rig, "needs a mount")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", state], capture_output=True, check=False).returncode:
+        daemon.start()
+        yield
         return
     try:
         with contextlib.suppress(OSError), open(state / "ballast", "wb", buffering=0) as file:
             while True:
                 file.write(b"x" * 4096)
         daemon.start()
-        rig.begin()
-        for _ in range(run.count):
-            rig.pause(0.4, 0.8)
-            rig.kill(daemon)
-            daemon.start()
-        run.numbers["kills"] = run.count
-        run.judge(rig, promise="accepted")
+        yield
     finally:
         daemon.kill()
         subprocess.run(["umount", state], check=False)
+
+
+@contextlib.contextmanager
+def closed_stderr(rig, daemon):
+    wrapper = daemon.folder / "without-stderr"
+    wrapper.write_text(f'#!/bin/sh\nexec "{herald.HERALDD}" "$@" 2>&-\n')
+    wrapper.chmod(0o755)
+    program, herald.HERALDD = herald.HERALDD, wrapper
+    try:
+        daemon.start()
+    finally:
+        herald.HERALDD = program
+    yield
+
+
+@contextlib.contextmanager
+def stopped_reader(rig, daemon):
+    """As a journald that is stopped: the pipe is full, and nobody reads."""
+    pipe, log_path = daemon.folder / "pipe", daemon.log_path
+    if not pipe.exists():
+        os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    daemon.log_path = pipe
+    try:
+        daemon.start()
+    finally:
+        daemon.log_path = daemon.process.output = log_path
+    yield
+    daemon.kill()
+    os.close(reader)
+    os.close(writer)
+
+
+def damaged_journal(run):
+    """The journal is cut at every byte and damaged in every byte of every record: it is used up to there, that is said, and
+    nothing is called sent for it that was not."""
+    rig = run.rig(pace=1)
+    daemon, client = rig.daemons[0], rig.redis.client()
+    keys, journal = sent_and_not_told(rig, daemon, client)
+    records = len(journal) // 32
+    cuts = [(journal[:at], at // 32, at % 32 != 0) for at in range(len(journal) + 1)]
+    flips = [(journal[:at] + bytes([journal[at] ^ 1 << rig.random.randrange(8)]) + journal[at + 1:], at // 32, True)
+             for at in range(len(journal))]
+    chosen = rig.random.sample(cuts + flips, min(run.count, len(cuts + flips)))
+    for data, usable, is_damaged in chosen:
+        client.call("FLUSHDB")
+        client.pipeline([("RESTORE", key, 0, value) for key, value in keys.items()])
+        for path in daemon.state_folder().glob("outcomes.*"):
+            path.write_bytes(data if path.name.endswith(".0") else b"")
+        mark = daemon.log.mark()
+        daemon.start()
+        states = [client.call("HGET", key, "0")[:1] for key in keys if ":e:" in key]
+        daemon.kill()
+        said = [line for line in daemon.log.read()[mark:] if line.get("event") == "journal.damaged"]
+        if states.count(b"S") != usable or bool(said) != is_damaged:
+            run.fail(f"{len(data)} of {len(journal)} bytes, {usable} records usable: {states.count(b'S')} called sent, "
+                     f"{'' if said else 'not '}said to be damaged")
+    run.numbers["records"], run.numbers["damages"] = records, len(chosen)
+    # What the last one left is finished as usual.
+    client.call("FLUSHALL")
+    rig.store_users(client)
+    rig.publisher.log.clear()
+    rig.sink.forget()
+    client.close()
+    run.judge(rig)
+
+
+def sent_and_not_told(rig, daemon, client):
+    """Redis' keys and the journal as they are when four mails were taken and Redis has not heard of it."""
+    rig.sink.rule("mail final slow 100 700")
+    for number in range(4):
+        client.publish(CHANNELS["orders"], rig.publisher.make("orders", number)[1])
+    wait_for(lambda: rig.sink.count() == 4, 20, "four mails taken")
+    rig.redis.process.signal(signal.SIGSTOP)
+
+    def noted():
+        data = b"".join(path.read_bytes() for path in sorted(daemon.state_folder().glob("outcomes.*")))
+        return data if len(data) == 4 * 32 else None
+    journal = wait_for(noted, 20, "four answers noted")
+    daemon.kill()
+    rig.redis.process.signal(signal.SIGCONT)
+    rig.publisher.count = 100
+    rig.sink.rule("* clear")
+    return {key: client.call("DUMP", key) for key in client.keys("*")}, journal
 
 
 # name, family, how often: quick, full
@@ -406,7 +505,8 @@ FAMILIES = (
     ("dropped-answers", dropped_answers, 50, 500),
     ("storms", storms, len(STORMS), 10 * len(STORMS)),
     ("race", race, 3, 20),
-    ("nowhere-to-write", nowhere_to_write, 5, 50),
+    ("nowhere-to-write", nowhere_to_write, 6, 60),
+    ("damaged-journal", damaged_journal, 60, 257),
 )
 # What `./dev test` runs: the most telling, each shortened.
 SHORT = (("points", points_killed, 1), ("random-kills", random_kills, 8), ("redis-always", redis_killed_always, 3),

@@ -16,8 +16,8 @@ import dataclasses
 import hashlib
 import re
 
-NOTE_S = 0.1       # from the provider's answer to our note of it, on a machine that does a lot besides
-REPLAYED_S = 120   # the answers that are told again to a Redis that has forgotten
+NOTE_S = 0.2       # from the provider's answer to our note of it, on a machine that does a lot besides
+SEEN_S = 0.1       # from what we sent to the receiver's note of it, likewise
 
 POISON = 3         # crashes after which a delivery is suspected of causing them, and is dead
 HTTP_FOR_GOOD = (400, 403, 404, 410, 413, 422)
@@ -75,7 +75,7 @@ class Rules:
     hold: frozenset = frozenset()    # lanes whose policy is hold
     unseen: frozenset = frozenset()  # lanes whose provider keeps no log: Redis's word is taken
     promise: str = "heard"           # "heard": what a subscriber got; "accepted": what was seen in the ledger
-    redis_forgets: bool = False      # no persistence: what is missing must have been said, and may be sent again
+    redis_forgets: bool = False      # no persistence: records may be missing and sends repeated; but each was sent once
     may_die: frozenset = frozenset() # lanes in which deliveries may be dead without a refusal for good
     in_flight: int = 16              # transfers of one instance
     lease_s: float = 2.0
@@ -175,7 +175,7 @@ def judge_events(evidence, verdict):
             if record is not None:
                 judge_end(evidence, verdict, blame, source, order, lane, record.get(str(ordinal)), mine, copies)
             judge_sends(evidence, verdict, blame, source, order, lane, mine)
-            judge_identity(verdict, keys, source, order, lane, mine, copies)
+            judge_identity(verdict, blame, keys, source, order, lane, mine, copies)
         if len({copy.variant for copy in copies}) == 1 and (source, order) in evidence.conflicts:
             verdict.offend("false conflict", "called a conflict, and was only repeated", source, order)
 
@@ -187,7 +187,7 @@ def judge_missing(rules, verdict, source, order, heard, was_accepted, was_sent):
     elif rules.redis_forgets:
         verdict.counts["forgotten by Redis"] += 1
         if not was_sent:
-            verdict.counts["lost with Redis"] += 1
+            verdict.offend("lost", "promised, and lost with Redis, though it was in a lane or a ring", source, order)
     else:
         verdict.offend("lost", "promised, and Redis knows nothing of it" if not was_sent else
                        "sent, and Redis knows nothing of it", source, order)
@@ -251,7 +251,7 @@ def judge_sends(evidence, verdict, blame, source, order, lane, sends):
             verdict.offend("early retry", f"{lane}: {send.at - before.replied_at:.3f} s after a {before.code}", source, order)
 
 
-def judge_identity(verdict, keys, source, order, lane, sends, copies):
+def judge_identity(verdict, blame, keys, source, order, lane, sends, copies):
     users = {copy.user for copy in copies}
     for send in sends:
         user = send.mark.split("/")[0]
@@ -264,7 +264,8 @@ def judge_identity(verdict, keys, source, order, lane, sends, copies):
             verdict.offend("identity", f"{lane}: {send.key} is also that of {other[0]} in {other[1]}", source, order)
     if len({send.key for send in sends}) > 1:
         verdict.offend("identity", f"{lane}: {len(sends)} sends with different keys", source, order)
-    if len({send.hash for send in sends}) > 1:
+    # Accepted anew, after Redis forgot it, it has a new date.
+    if len({send.hash for send in sends}) > 1 and not blame.is_forgotten_between(sends[0].at, sends[-1].at):
         verdict.offend("identity", f"{lane}: {len(sends)} sends with different bodies", source, order)
 
 
@@ -277,8 +278,7 @@ class Blame:
         self.used = collections.Counter()
 
     def excuse(self, lane, before, send):
-        if self.rules.redis_forgets and any(fault.kind == "redis" and before.at - 1 <= fault.start <= send.at
-                                            for fault in self.faults):
+        if self.is_forgotten_between(before.at, send.at):
             return "forgotten"
         if lane in self.rules.hold:
             return None
@@ -291,11 +291,14 @@ class Blame:
             if fault.kind == "stop" and fault.start <= answered + NOTE_S and before.at <= fault.end and \
                     fault.end - fault.start > self.rules.lease_s / 2:
                 return "stopped"
-            if fault.kind == "kill" and before.at - 0.01 <= fault.end and fault.start <= answered + NOTE_S and \
+            if fault.kind == "kill" and before.at - SEEN_S <= fault.end and fault.start <= answered + NOTE_S and \
                     self.used[index] < self.rules.in_flight:
                 self.used[index] += 1
                 return "killed"
         return None
+
+    def is_forgotten_between(self, start, end):
+        return self.rules.redis_forgets and any(fault.kind == "redis" and start - 1 <= fault.start <= end for fault in self.faults)
 
     def crashes_since(self, start):
         return sum(1 for fault in self.faults if fault.kind in ("kill", "stop") and fault.end >= start)
@@ -303,7 +306,7 @@ class Blame:
     def is_at_a_crash(self, send):
         """Its answer came too late for a note of it."""
         answered = send.replied_at if send.replied_at is not None else send.at
-        return any(fault.kind in ("kill", "stop") and send.at - 0.01 <= fault.end and fault.start <= answered + NOTE_S
+        return any(fault.kind in ("kill", "stop") and send.at - SEEN_S <= fault.end and fault.start <= answered + NOTE_S
                    for fault in self.faults)
 
     def anything_between(self, start, end):

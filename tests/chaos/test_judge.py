@@ -85,9 +85,10 @@ class Judge(unittest.TestCase):
         del plant.evidence.records[eid_of("orders", "o-77")]
         self.find(plant, lost=1)
 
-    def test_what_a_redis_without_persistence_forgot_is_counted_and_no_offence(self):
-        verdict = judge(Plant(redis_forgets=True).publish("o-1").evidence)
-        self.assertEqual((verdict.counts["lost with Redis"], verdict.offences), (1, []))
+    def test_what_a_redis_without_persistence_forgot_must_have_been_sent(self):
+        verdict = judge(Plant(redis_forgets=True).publish("o-1").send("o-1").evidence)
+        self.assertEqual((verdict.counts["forgotten by Redis"], verdict.offences), (1, []))
+        self.find(Plant(redis_forgets=True).publish("o-1"), lost=1)
 
     def test_recorded_as_sent_without_a_receivers_yes(self):
         self.find(Plant().publish("o-1").record("o-1", "S"), false_sent=1)
@@ -100,7 +101,7 @@ class Judge(unittest.TestCase):
 
     def test_a_kill_excuses_what_was_between_the_yes_and_its_note(self):
         self.find(Plant().well().fault("kill", 100.15).send("o-1", at=103))
-        self.find(Plant().well().fault("kill", 100.05).send("o-1", at=103), duplicate=1)   # before the final dot
+        self.find(Plant().well().fault("kill", 99.99).send("o-1", at=103), duplicate=1)   # before the final dot
         self.find(Plant().well().fault("kill", 104).send("o-1", at=103), duplicate=1)      # after the second send
         self.find(Plant().well().fault("kill", 102.5).send("o-1", at=103), duplicate=1)    # noted long before
         self.find(Plant().well().fault("term", 100.15).send("o-1", at=103), duplicate=1)    # no crash at all
@@ -144,6 +145,9 @@ class Judge(unittest.TestCase):
         self.find(again.send("o-1", at=103, key="<other>"), identity=1)
         again = Plant().publish("o-1").send("o-1", code=451).record("o-1", "S")
         self.find(again.send("o-1", at=103, hash="other"), identity=1)
+        again = Plant(redis_forgets=True).well().fault("redis", 101)
+        self.find(again.send("o-1", at=103, hash="other"))  # it was accepted anew
+        self.find(again.send("o-1", at=104, hash="other", key="<other>"), duplicate=1, identity=1)
 
     def test_two_deliveries_with_one_identity(self):
         self.find(Plant().well("o-1").publish("o-2").send("o-2", key="<o-1.mail>").record("o-2", "S"), identity=1)
