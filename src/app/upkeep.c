@@ -156,10 +156,13 @@ static void on_listed(void *arg, const struct redisReply *reply)
         return;
     bool is_forgotten = upkeep->was_listed && upkeep->is_renewal && reply_number(reply) == 1;
     upkeep->was_listed = true;
-    if (is_forgotten)
+    if (is_forgotten) {
         upkeep->options.on_forgotten(upkeep->options.arg);
-    else
+        /* It stands in the Redis that forgot: emptied again while that is mended, it is missing again. */
+        upkeep->was_listed = true;
+    } else {
         recall_age(upkeep->options.recall, clock_mono_ms());
+    }
 }
 
 static void heartbeat(struct upkeep *upkeep)
@@ -350,10 +353,11 @@ void upkeep_close(struct upkeep *upkeep, void (*on_closed)(void *arg), void *arg
 void upkeep_on_redis(struct upkeep *upkeep, bool is_usable)
 {
     upkeep->is_usable = is_usable;
-    upkeep->was_listed = false;
     upkeep->canaries_out = 0;
-    if (!is_usable)
+    if (!is_usable) {
+        upkeep->was_listed = false;
         return;
+    }
     upkeep->usable_since_mono_ms = clock_mono_ms();
     upkeep->extended_mono_ms = clock_mono_ms();
     heartbeat(upkeep);
