@@ -193,16 +193,10 @@ void connection_on_forgotten(void *arg)
     recovery_begin(daemon->recovery, RECOVERY_FORGOT, daemon->config);
 }
 
-/* The first failure, then each time the count doubles: repeats are folded. */
-static bool is_worth_saying(unsigned attempt)
-{
-    return (attempt & (attempt - 1)) == 0;
-}
-
 static void on_commands_failed(void *arg, unsigned attempt, const char *reason)
 {
     (void)arg;
-    if (is_worth_saying(attempt))
+    if (log_is_worth_repeating(attempt))
         LOG(LOG_LEVEL_WARNING, "redis.unreachable", "the command connection can't be made; trying for ever",
             log_text(LOG_KEY_REASON, reason), log_int(LOG_KEY_ATTEMPT, attempt));
 }
@@ -310,7 +304,7 @@ void connection_on_unsubscribed(void *arg, const char *reason)
 void connection_on_unsubscribable(void *arg, unsigned attempt, const char *reason)
 {
     (void)arg;
-    if (is_worth_saying(attempt))
+    if (log_is_worth_repeating(attempt))
         LOG(LOG_LEVEL_WARNING, "redis.unreachable", "the subscription can't be made; trying for ever",
             log_text(LOG_KEY_REASON, reason), log_int(LOG_KEY_ATTEMPT, attempt));
 }

@@ -131,6 +131,22 @@ class Intake(herald.TestCase):
             self.assertLess(after["rss_peak"], 64 * 1024 * KIB)
         self.assertEqual(daemon.log.count("redis.lost"), 0)
 
+    def test_what_redis_refuses_waits_and_is_said_once_and_then_ever_more_rarely(self):
+        daemon = self.start()
+        self.client.call("ACL", "SETUSER", "default", "-hmget")
+
+        def tries():
+            line = self.client.call("INFO", "commandstats").decode().partition("cmdstat_hmget:")[2].partition("\r\n")[0]
+            return int(line.partition("rejected_calls=")[2].partition(",")[0] or 0)
+
+        for number in range(20):
+            self.client.call("PUBLISH", "order:confirmed", herald.order(number))
+        self.wait(lambda: tries() >= 40, 60, "the lookup to be tried again and again")
+        self.assertIn(daemon.log.count("redis.refused"), range(1, 8), "the doublings in forty and a few")
+        self.client.call("ACL", "SETUSER", "default", "+hmget")
+        for number in range(20):
+            daemon.log.wait_event("delivery.sent", order_id=f"o-{number}")
+
     def test_a_recipient_in_the_event_is_used_only_where_the_source_allows_it(self):
         body = herald.order(1, to={"email": "eve@example.org", "name": "Eve"})
         daemon = self.start()
