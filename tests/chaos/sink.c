@@ -356,7 +356,7 @@ static void add_rule(struct service *service, const char *stage, const char *wha
 {
     struct rule rule = {.percent = percent, .slow_ms = number};
 
-    rule.code = strcmp(what, "drop") == 0 ? 0 : strcmp(what, "slow") == 0 ? -1 : atoi(what);
+    rule.code = strcmp(what, "drop") == 0 ? 0 : strcmp(what, "slow") == 0 ? -1 : (int)strtol(what, NULL, 10);
     while (rule.stage < STAGES && strcmp(stage_names[rule.stage], stage) != 0)
         rule.stage++;
     if (rule.stage < STAGES && service->rule_count < MAX_RULES)
