@@ -6,7 +6,8 @@ A second send is excused by one of these rows and by nothing else; each is count
 
     killed     resend: the daemon was killed between the provider's yes and its note of it. A kill excuses at most as
                many as were under way
-    stopped    resend: it stood still past its lease after it had committed
+    stopped    resend: it stood still past its lease after it had committed; "late" where that was so close that another
+               sent it first, which is luck: at most one in fifty stops
     unanswered resend: the provider took it and closed without a word; each such answer excuses one more
     forgotten  Redis came back without what it had confirmed (only in a family whose Redis may forget)
 """
@@ -276,6 +277,7 @@ class Blame:
         self.rules = evidence.rules
         self.faults = sorted(evidence.faults, key=lambda fault: fault.start)
         self.used = collections.Counter()
+        self.late = 0
 
     def excuse(self, lane, before, send):
         if self.is_forgotten_between(before.at, send.at):
@@ -288,9 +290,14 @@ class Blame:
         for index, fault in enumerate(self.faults):
             if fault.start > send.at:
                 break
-            if fault.kind == "stop" and fault.start <= answered + NOTE_S and before.at <= fault.end and \
-                    fault.end - fault.start > self.rules.lease_s / 2:
-                return "stopped"
+            if fault.kind == "stop" and fault.end - fault.start > self.rules.lease_s / 2 and \
+                    fault.start <= answered + NOTE_S and before.at <= fault.end:
+                if before.at <= fault.start + SEEN_S:
+                    return "stopped"
+                # Another's came first, so it was stopped between the commit and its last byte: microseconds.
+                self.late += 1
+                if self.late <= 1 + sum(fault.kind == "stop" for fault in self.faults) // 50:
+                    return "stopped late"
             if fault.kind == "kill" and before.at - SEEN_S <= fault.end and fault.start <= answered + NOTE_S and \
                     self.used[index] < self.rules.in_flight:
                 self.used[index] += 1

@@ -127,6 +127,12 @@ class Judge(unittest.TestCase):
         self.find(Plant().well().fault("stop", 100.05, 104).send("o-1", at=103))
         self.find(Plant().well().fault("stop", 100.05, 100.4).send("o-1", at=103), duplicate=1)
 
+    def test_who_was_stopped_before_the_commit_may_not_send_when_it_wakes(self):
+        plant = Plant().fault("stop", 98, 102)
+        for order in ("o-1", "o-2"):
+            plant.well(order).send(order, at=102.1)
+        self.find(plant, duplicate=1)  # once is luck
+
     def test_redis_excuses_only_where_it_may_forget(self):
         self.find(Plant().well().fault("redis", 101, 102).send("o-1", at=103), duplicate=1)
         self.find(Plant(redis_forgets=True).well().fault("redis", 101, 102).send("o-1", at=103))
