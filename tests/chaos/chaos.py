@@ -56,7 +56,7 @@ class Run:
     def line(self, seconds):
         counts = self.verdict.counts if self.verdict else {}
         parts = [f"{name} {counts[name]}" for name in ("published", "accepted", "sent", "not promised", "dead", "poison", "unknown",
-                                                       "forgotten by Redis") if counts.get(name)]
+                                                       "forgotten by Redis", "mail most at once") if counts.get(name)]
         kinds = self.verdict.kinds() if self.verdict else {}
         parts.append(f"lost {kinds.get('lost', 0)}, duplicates {kinds.get('duplicate', 0)}")
         excused = self.verdict.excused if self.verdict else {}

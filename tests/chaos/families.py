@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import herald
-from rig import CHANNELS, LEASE_S
+from rig import CHANNELS, CONNECTIONS, LEASE_S
 from processes import wait_for
 
 POINT = re.compile(r'\bFAULT\("([^"]+)"\)')
@@ -163,7 +163,7 @@ def frozen(run):
     """SIGSTOP for 0.1 to 3 leases, with another instance that takes over: nothing lost; a second send only by `resend`, past
     the commit."""
     rig = run.rig(pace=250, instances=2)
-    rig.begin().sink.rule("* final slow 5 700", "mail data slow 5 500")
+    rig.begin().sink.rule("* final slow 5 700", "mail data slow 12 500")  # some are stopped before the commit, some after
     for _ in range(run.count):
         rig.freeze(rig.random.choice(rig.daemons), rig.random.uniform(0.1, 3) * LEASE_S)
         rig.pause(0.1, 0.5)
@@ -487,6 +487,21 @@ def sent_and_not_told(rig, daemon, client):
     return {key: client.call("DUMP", key) for key in client.keys("*")}, journal
 
 
+def limited(run):
+    """A provider's limit, two instances and kills: the receiver never sees more than the limit allows, in any window."""
+    count, burst = 60, 20
+    rig = run.rig(pace=120, instances=2, mix=(("orders", 1),), mail_more=f"rate = {count}/1s burst {burst}")
+    rig.begin()
+    for _ in range(run.count):
+        rig.pause(0.3, 1.2)
+        daemon = rig.random.choice(rig.daemons)
+        rig.kill(daemon)
+        daemon.start()
+    run.numbers["kills"] = run.count
+    # What is granted may wait for a connection: each of them may come late by that.
+    run.judge(rig, promise="accepted", rates={"mail": (count, burst + 2 * CONNECTIONS)})
+
+
 # name, family, how often: quick, full
 FAMILIES = (
     ("points", points_killed, 3, 25),
@@ -505,6 +520,7 @@ FAMILIES = (
     ("dropped-answers", dropped_answers, 50, 500),
     ("storms", storms, len(STORMS), 10 * len(STORMS)),
     ("race", race, 3, 20),
+    ("limited", limited, 6, 60),
     ("nowhere-to-write", nowhere_to_write, 6, 60),
     ("damaged-journal", damaged_journal, 60, 257),
 )

@@ -78,6 +78,7 @@ class Rules:
     promise: str = "heard"           # "heard": what a subscriber got; "accepted": what was seen in the ledger
     redis_forgets: bool = False      # no persistence: records may be missing and sends repeated; but each was sent once
     may_die: frozenset = frozenset() # lanes in which deliveries may be dead without a refusal for good
+    rates: dict = dataclasses.field(default_factory=dict)  # lane -> (messages a second, burst)
     in_flight: int = 16              # transfers of one instance
     lease_s: float = 2.0
     backoff_s: float = 0.3
@@ -143,6 +144,7 @@ def judge(evidence):
     verdict = Verdict()
     judge_events(evidence, verdict)
     judge_strangers(evidence, verdict)
+    judge_rates(evidence, verdict)
     judge_ledger(evidence, verdict)
     judge_statuses(evidence, verdict)
     judge_logs(evidence, verdict)
@@ -338,6 +340,19 @@ def judge_strangers(evidence, verdict):
     for eid in evidence.records:
         if eid not in eids:
             verdict.offend("invented", f"Redis has a record {eid} of nothing that was published")
+
+
+def judge_rates(evidence, verdict):
+    """In no window more than rate · window + burst + 1: the receiver's own bucket never runs over."""
+    for lane, (rate, burst) in evidence.rules.rates.items():
+        full, worst = 0.0, 0.0
+        for send in sorted(evidence.sends, key=lambda one: one.at):
+            if send.lane == lane:
+                full = max(full, send.at) + 1 / rate
+                worst = max(worst, (full - send.at) * rate)
+        verdict.counts[f"{lane} most at once"] = round(worst)
+        if worst > burst + 1 + 1e-3:
+            verdict.offend("rate", f"{lane}: {worst:.0f} over {rate}/s, and {burst} + 1 are allowed")
 
 
 def expected_index(delivery):

@@ -201,6 +201,15 @@ class Judge(unittest.TestCase):
         for state in "ADL":
             self.find(Plant().publish("o-1").record("o-1", state), not_settled=1)
 
+    def test_more_than_the_limit_allows(self):
+        def paced(step_s):
+            plant = Plant(rates={"mail": (10, 5)})
+            for number in range(30):
+                plant.publish(f"o-{number}").send(f"o-{number}", at=100.1 + step_s * number).record(f"o-{number}", "S")
+            return plant
+        self.find(paced(0.1))
+        self.find(paced(0.05), rate=1)
+
     def test_what_nobody_published(self):
         self.find(Plant().send("o-9"), invented=1)
         self.find(Plant().record("o-9", "S"), invented=1)
