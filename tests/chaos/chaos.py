@@ -21,7 +21,7 @@ class Run:
 
     def __init__(self, name, count, seed):
         self.name, self.count, self.seed = name, count, seed
-        self.numbers, self.failures, self.tables = {}, [], []
+        self.numbers, self.failures, self.remarks, self.tables = {}, [], [], []
         self.made = self.verdict = None
 
     def rig(self, **options):
@@ -48,6 +48,7 @@ class Run:
             if (status := daemon.stop()) != 0:
                 self.fail(f"{daemon.name}: exit status {status}")
             daemon.check_clean()
+        self.remarks = [judge.story(evidence, remark) for remark in self.verdict.remarks[:STORIES]]
         for offence in self.verdict.offences[:STORIES]:
             self.fail(judge.story(evidence, offence))
         if len(self.verdict.offences) > STORIES:
@@ -83,7 +84,7 @@ class Run:
         print(self.line(time.monotonic() - began), flush=True)
         for title, counts in self.tables:
             print("\n".join(f"    {title} {count:4} × {name}" for name, count in counts.items()))
-        for failure in self.failures:
+        for failure in self.remarks + self.failures:
             print("    " + failure.replace("\n", "\n    "))
         sys.stdout.flush()
         return not self.failures

@@ -110,6 +110,7 @@ class Offence:
 class Verdict:
     def __init__(self):
         self.offences = []
+        self.remarks = []  # excused, and rare enough to be told
         self.excused = collections.Counter()
         self.counts = collections.Counter()
 
@@ -240,6 +241,9 @@ def judge_sends(evidence, verdict, blame, source, order, lane, sends):
             row = blame.excuse(lane, before, send)
             if row:
                 verdict.excused[row] += 1
+                if row == "stopped late":
+                    verdict.remarks.append(Offence("remark", f"{lane}: sent again {send.at - before.at:.3f} s later: {row}", source,
+                                                   order))
                 if row == "unanswered" and send.at - before.replied_at < rules.backoff_s / 2 - 0.01:
                     verdict.offend("early retry", f"{lane}: {send.at - before.replied_at:.3f} s after no answer, so within "
                                    "one attempt", source, order)
@@ -280,6 +284,7 @@ class Blame:
         self.faults = sorted(evidence.faults, key=lambda fault: fault.start)
         self.used = collections.Counter()
         self.late = 0
+        self.stops = sum(fault.kind == "stop" for fault in self.faults)
 
     def excuse(self, lane, before, send):
         if self.is_forgotten_between(before.at, send.at):
@@ -289,22 +294,22 @@ class Blame:
         if before.code == 0:
             return "unanswered"
         answered = before.replied_at if before.replied_at is not None else before.at
+        is_late = False
         for index, fault in enumerate(self.faults):
             if fault.start > send.at:
                 break
-            if fault.kind == "stop" and fault.end - fault.start > self.rules.lease_s / 2 and \
-                    fault.start <= answered + NOTE_S and before.at <= fault.end:
+            if before.at - SEEN_S > fault.end or fault.start > answered + NOTE_S:
+                continue
+            if fault.kind == "stop" and fault.end - fault.start > self.rules.lease_s / 2:
                 if before.at <= fault.start + SEEN_S:
                     return "stopped"
-                # Another's came first, so it was stopped between the commit and its last byte: microseconds.
-                self.late += 1
-                if self.late <= 1 + sum(fault.kind == "stop" for fault in self.faults) // 50:
-                    return "stopped late"
-            if fault.kind == "kill" and before.at - SEEN_S <= fault.end and fault.start <= answered + NOTE_S and \
-                    self.used[index] < self.rules.in_flight:
+                is_late = True
+            if fault.kind == "kill" and self.used[index] < self.rules.in_flight:
                 self.used[index] += 1
                 return "killed"
-        return None
+        # Another's came first, so it was stopped between the commit and its last byte: microseconds.
+        self.late += is_late
+        return "stopped late" if is_late and self.late <= 1 + self.stops // 50 else None
 
     def is_forgotten_between(self, start, end):
         return self.rules.redis_forgets and any(fault.kind == "redis" and start - 1 <= fault.start <= end for fault in self.faults)

@@ -24,7 +24,8 @@ CONNECTIONS = 4
 USERS = 50
 QUIET_S = 1.0      # as long nothing has to be under way
 FORGOTTEN_S = 6.5  # ... where Redis may have been emptied, which is found out by the next heartbeat, every 5 s
-HEAL_S = 90  # a breaker waits up to a minute, and retries up to two seconds
+HEAL_S = 90        # a breaker waits up to a minute, and retries up to two seconds
+BACKLOG_PACE = 1000  # events a second that are settled once nothing is in the way, on a slow machine
 
 CONFIG = """
 [herald]
@@ -301,13 +302,14 @@ class Rig:
         keys = [base + "lease"] + [f"{base}{queue}:{lane}" for queue in ("due", "again") for lane in self.lanes()]
         return sum(client.call("ZCARD", key) for key in keys)
 
-    def heal(self, quiet_s=QUIET_S, timeout=HEAL_S):
+    def heal(self, quiet_s=QUIET_S):
         """Everything runs and nothing is refused; then what was published last is accepted, and nothing is under way. How
         long that took."""
         if self.publisher.is_alive():
             self.publisher.end()
         self.sink.rule("* clear")
         began = time.monotonic()
+        timeout = HEAL_S + len(self.publisher.log) / BACKLOG_PACE
         for daemon in self.daemons:
             if not daemon.process.is_running():
                 daemon.start(keep_store=True, timeout=60)
