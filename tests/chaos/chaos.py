@@ -4,7 +4,6 @@ usage: chaos.py [--quick | --full | --short] [--part K/N] [--seed S] [--only NAM
 
 import argparse
 import os
-import shutil
 import sys
 import time
 import traceback
@@ -68,19 +67,16 @@ class Run:
 
     def run(self, family):
         began = time.monotonic()
-        folder = None
         try:
             family(self)
         except Exception:  # whatever goes wrong is told with all the others
             self.fail(traceback.format_exc())
         finally:
             if self.made:
-                folder = self.made.world.folder
                 if self.failures:
-                    kept = folder.with_name(folder.name + "-kept")
-                    shutil.copytree(folder, kept, ignore=shutil.ignore_patterns("notify", "socket"), dirs_exist_ok=True)
-                    self.fail(f"kept: {kept}")
+                    os.environ["HERALD_KEEP"] = "1"  # the world says where
                 self.made.close()
+                os.environ.pop("HERALD_KEEP", None)
         print(self.line(time.monotonic() - began), flush=True)
         for title, counts in self.tables:
             print("\n".join(f"    {title} {count:4} × {name}" for name, count in counts.items()))
