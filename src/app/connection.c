@@ -206,7 +206,7 @@ static void on_proved(void *arg, const struct redisReply *reply)
 {
     struct daemon *daemon = arg;
     for (size_t i = 0; i < reply_count(reply) && i < daemon->config->source_count; i++) {
-        if (reply_text(reply_at(reply, i), NULL) == NULL)
+        if (daemon->config->sources[i].type != SOURCE_PUBSUB || reply_text(reply_at(reply, i), NULL) == NULL)
             continue; /* never subscribed before: nothing was promised yet */
         int64_t gap_ms = clock_wall_ms() - reply_number(reply_at(reply, i));
         if (gap_ms <= daemon->config->canary_interval_ms && !daemon->is_ready)
@@ -236,7 +236,7 @@ void connection_on_subscribed(void *arg)
 {
     struct daemon *daemon = arg;
     LOG(LOG_LEVEL_NOTICE, "redis.subscribed", "every subscription is acknowledged",
-        log_int(LOG_KEY_COUNT, (int64_t)daemon->config->source_count));
+        log_int(LOG_KEY_COUNT, (int64_t)daemon->channel_count));
     ask_for_gap(daemon);
     upkeep_on_subscribed(daemon->upkeep, true);
     daemon_become_ready(daemon);
@@ -264,6 +264,39 @@ void connection_on_canary_missed(void *arg)
 {
     struct daemon *daemon = arg;
     subscriber_reset(daemon->subscriber, "two canaries were published and did not come through");
+}
+
+/* ── the streams ── */
+
+void connection_on_reading(void *arg)
+{
+    struct daemon *daemon = arg;
+    LOG(LOG_LEVEL_NOTICE, "redis.reading", "every stream has our consumer group",
+        log_int(LOG_KEY_COUNT, (int64_t)daemon->stream_count));
+    daemon_become_ready(daemon);
+}
+
+void connection_on_unread(void *arg, const char *reason)
+{
+    const struct daemon *daemon = arg;
+    if (!daemon->is_ending)
+        LOG(LOG_LEVEL_WARNING, "redis.lost", "the streams' connection is gone; entries wait in Redis",
+            log_text(LOG_KEY_REASON, reason));
+}
+
+void connection_on_unreadable(void *arg, unsigned attempt, const char *reason)
+{
+    (void)arg;
+    if (is_worth_saying(attempt))
+        LOG(LOG_LEVEL_WARNING, "redis.unreachable", "the streams' connection can't be made; trying for ever",
+            log_text(LOG_KEY_REASON, reason), log_int(LOG_KEY_ATTEMPT, attempt));
+}
+
+void connection_on_stream_refused(void *arg, size_t origin, const char *reason)
+{
+    const struct daemon *daemon = arg;
+    LOG(LOG_LEVEL_ERROR, "redis.refused", "this stream can't be read; trying for ever",
+        log_text(LOG_KEY_SOURCE, daemon->stream_sources[origin]), log_text(LOG_KEY_REASON, reason));
 }
 
 struct link_callbacks connection_commands(struct daemon *daemon)

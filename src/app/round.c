@@ -125,7 +125,7 @@ static void on_result(struct intake *intake, struct arrival *arrival, const stru
         return;
     }
     counters->received++;
-    say_event(LOG_LEVEL_DEBUG, "event.received", "read off the socket", arrival, NULL);
+    say_event(LOG_LEVEL_DEBUG, "event.received", "read", arrival, NULL);
     if (result->verdict == ACCEPT_NEW) {
         on_new(intake, arrival, result, round);
     } else if (result->verdict == ACCEPT_CONFLICT) {
@@ -154,7 +154,7 @@ static void on_accepted(void *arg, const struct accept_result *results, size_t c
     struct intake *intake = round->intake;
     unreserve(round);
     if (err != NULL) {
-        LOG(LOG_LEVEL_WARNING, "redis.refused", "events wait in the socket",
+        LOG(LOG_LEVEL_WARNING, "redis.refused", "events wait where they came from",
             log_text(LOG_KEY_REASON, err->text));
         round->is_failed = true;
     }
@@ -258,7 +258,7 @@ static void on_record(void *arg, const struct redisReply *reply)
     if (reply == NULL) {
         round->is_failed = true;
     } else if (refusal != NULL && strncmp(refusal, "WRONGTYPE", 9) != 0) {
-        LOG(LOG_LEVEL_WARNING, "redis.refused", "recipients can't be read; events wait in the socket",
+        LOG(LOG_LEVEL_WARNING, "redis.refused", "recipients can't be read; events wait where they came from",
             log_text(LOG_KEY_REASON, refusal));
         round->is_failed = true;
     } else if (reply_count(reply) == 4) {
