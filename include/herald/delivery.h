@@ -85,6 +85,7 @@ struct delivery {
         int what;
         unsigned attempts;
         int64_t delay_ms;
+        bool is_alone; /* in a call of its own: a call with others was refused, and one of them is why */
     } settlement;
 
     size_t bytes_len; /* what it weighs against the lane's memory */

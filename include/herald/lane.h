@@ -74,6 +74,11 @@ int64_t lane_oldest_progress_ms(const struct lane *lane);
  * and at reload. Blocks on files. */
 bool lane_check(const struct config_provider *provider, struct err *err) MUST_CHECK;
 
+/* Connects to the provider as a lane would: name, TLS, greeting and log-in, and sends nothing. True as well
+ * where there is nobody to connect to (maildir, null). Blocks for as long as the provider's time limits
+ * allow. Any thread. ERR_TRANSIENT: it can't be reached, or refuses us; the text says at what. */
+bool lane_probe(const struct config_provider *provider, struct err *err) MUST_CHECK;
+
 /* Renders what the lane would send, for the lane's thread and for `heraldctl render`; appended. Templates see
  * the event's members, and `recipient` {name, email, locale}, `delivery` {key, id, notification, source,
  * channel} and, for push, `device`, which win over the event's. Email: the RFC 5322 message. Push, webhook:

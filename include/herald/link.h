@@ -44,6 +44,7 @@ struct link_options {
     const char *client_name;          /* CLIENT SETNAME; borrowed */
     bool is_patient; /* the subscriber's: no keepalive and no TCP_USER_TIMEOUT, for an outage of some seconds
                         must not cost what waits in the connection */
+    bool is_idle;    /* does nothing before link_begin or link_adopt */
     struct link_callbacks
         callbacks; /* never before link_open has returned, nor after link_close; each may call link_* */
 };
@@ -52,6 +53,13 @@ bool link_open(const struct link_options *options, struct link **ret, struct err
 /* Ends it; pending callbacks get NULL before this returns; on_closed is called from a later loop turn, when
  * the memory is gone. (If a name is just being resolved, the loop has that request to finish after it.) */
 void link_close(struct link *link, void (*on_closed)(void *arg), void *arg);
+
+/* An idle link begins to connect. */
+void link_begin(struct link *link);
+/* An idle link goes on with a connection that somebody else made and shook hands on: it is ready at once, and
+ * on_ready is not called; once that connection is lost it makes its own. Takes fd; on false it is closed, and
+ * the link idle as before. */
+bool link_adopt(struct link *link, int fd, struct err *err) MUST_CHECK;
 
 bool link_is_ready(const struct link *link);
 

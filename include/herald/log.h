@@ -106,6 +106,9 @@ struct log_options {
 /* Starts the writer thread ("herald-log", all signals blocked). False (ERR_NOMEM) if it can't. Call once,
  * before other threads. */
 bool log_start(const struct log_options *options, struct err *err) MUST_CHECK;
+/* Of what fails again and again, the attempts (from 1) that are said: the first, and each time the count
+ * doubles. */
+bool log_is_worth_repeating(unsigned attempt);
 void log_set_level(enum log_level level); /* any thread */
 /* Waits at most `timeout_ms` for the ring to empty, then (a second at most) for the writer thread to end. A
  * thread that is in a write or a journal call which does not return is left behind; log_start must not be

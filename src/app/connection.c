@@ -94,9 +94,13 @@ static void say_epoch(const struct daemon *daemon, const struct recovery_counts 
         gap != 0 ? log_int(LOG_KEY_MS, now_ms - gap) : none);
 }
 
+static void look_back(struct daemon *daemon);
+
 void connection_on_recovered(void *arg, const struct recovery_counts *counts)
 {
     struct daemon *daemon = arg;
+    if (daemon->is_ending)
+        return; /* of what it would go on with, some is gone */
     if (daemon->has_forgotten)
         say_epoch(daemon, counts);
     else if (counts->released > 0)
@@ -110,6 +114,7 @@ void connection_on_recovered(void *arg, const struct recovery_counts *counts)
     daemon->is_usable = true;
     dispatch_on_redis(daemon->dispatch, true);
     upkeep_on_redis(daemon->upkeep, true);
+    look_back(daemon);
     upkeep_on_subscribed(daemon->upkeep, subscriber_is_subscribed(daemon->subscriber));
     daemon_become_ready(daemon);
 }
@@ -128,6 +133,7 @@ static void on_info(void *arg, const struct redisReply *reply)
         err_set(&err, ERR_CONFIG, "INFO: %s", why != NULL ? why : "no text");
     } else {
         server_read(info, len, &server);
+        handover_on_server(daemon->handover, server.run_id);
         if (server_is_fit(&server, &err) || (daemon->config->allow_unfit_redis && err.kind == ERR_CONFIG)) {
             become_usable(daemon, &server);
             return;
@@ -184,16 +190,10 @@ void connection_on_forgotten(void *arg)
     recovery_begin(daemon->recovery, RECOVERY_FORGOT, daemon->config);
 }
 
-/* The first failure, then each time the count doubles: repeats are folded. */
-static bool is_worth_saying(unsigned attempt)
-{
-    return (attempt & (attempt - 1)) == 0;
-}
-
 static void on_commands_failed(void *arg, unsigned attempt, const char *reason)
 {
     (void)arg;
-    if (is_worth_saying(attempt))
+    if (log_is_worth_repeating(attempt))
         LOG(LOG_LEVEL_WARNING, "redis.unreachable", "the command connection can't be made; trying for ever",
             log_text(LOG_KEY_REASON, reason), log_int(LOG_KEY_ATTEMPT, attempt));
 }
@@ -206,15 +206,20 @@ static void on_proved(void *arg, const struct redisReply *reply)
 {
     struct daemon *daemon = arg;
     for (size_t i = 0; i < reply_count(reply) && i < daemon->config->source_count; i++) {
-        if (daemon->config->sources[i].type != SOURCE_PUBSUB || reply_text(reply_at(reply, i), NULL) == NULL)
+        if (daemon->config->sources[i].type != SOURCE_PUBSUB)
+            continue; /* a stream keeps what comes while nobody reads */
+        const struct redisReply *proved = reply_at(reply, i);
+        bool is_known = reply_text(proved, NULL) != NULL;
+        if (!is_known && !daemon->is_gap_certain)
             continue; /* never subscribed before: nothing was promised yet */
-        int64_t gap_ms = clock_wall_ms() - reply_number(reply_at(reply, i));
-        if (gap_ms <= daemon->config->canary_interval_ms && !daemon->is_ready)
+        int64_t gap_ms = is_known ? daemon->subscribed_wall_ms - reply_number(proved) : -1;
+        if (gap_ms <= daemon->config->canary_interval_ms && !daemon->is_gap_certain)
             continue; /* another instance covers it, or we were away for less than can be told */
         daemon->counters.gaps++;
         LOG(LOG_LEVEL_WARNING, "source.gap",
             "what was published on the channel in this time may have been missed",
-            log_text(LOG_KEY_SOURCE, daemon->config->sources[i].name), log_int(LOG_KEY_MS, gap_ms));
+            log_text(LOG_KEY_SOURCE, daemon->config->sources[i].name),
+            is_known ? log_int(LOG_KEY_MS, gap_ms) : (struct log_field){.type = LOG_NONE});
     }
 }
 
@@ -232,12 +237,54 @@ static void ask_for_gap(struct daemon *daemon)
             log_text(LOG_KEY_REASON, err.text));
 }
 
+/* Once the subscription stands and events can be accepted: first those that wait in earlier sockets, then the
+ * account of what no socket held. */
+static void look_back(struct daemon *daemon)
+{
+    if (!daemon->is_usable || !subscriber_is_subscribed(daemon->subscriber))
+        return;
+    handover_drain(daemon->handover);
+    if (!daemon->owes_gap || handover_has_heirs(daemon->handover))
+        return;
+    daemon->owes_gap = false;
+    ask_for_gap(daemon);
+}
+
+void connection_on_drained(void *arg, bool was_proved)
+{
+    struct daemon *daemon = arg;
+    daemon->owes_gap = daemon->owes_gap && !was_proved;
+    look_back(daemon);
+}
+
+void connection_on_inherited(void *arg)
+{
+    struct daemon *daemon = arg;
+    LOG(LOG_LEVEL_NOTICE, "redis.inherited",
+        "the subscription of the last process is taken over: nothing was missed");
+    daemon->has_stood = true;
+    upkeep_on_subscribed(daemon->upkeep, true);
+    look_back(daemon);
+    daemon_become_ready(daemon);
+}
+
+void connection_on_taking(void *arg, bool is_taking)
+{
+    struct daemon *daemon = arg;
+    handover_on_taking(daemon->handover, is_taking);
+}
+
 void connection_on_subscribed(void *arg)
 {
     struct daemon *daemon = arg;
     LOG(LOG_LEVEL_NOTICE, "redis.subscribed", "every subscription is acknowledged",
         log_int(LOG_KEY_COUNT, (int64_t)daemon->channel_count));
-    ask_for_gap(daemon);
+    daemon->owes_gap = true;
+    daemon->is_gap_certain = daemon->has_stood || handover_has_heirs(daemon->handover);
+    daemon->has_stood = true;
+    daemon->subscribed_wall_ms = clock_wall_ms();
+    handover_on_subscribed(daemon->handover);
+    look_back(daemon);
     upkeep_on_subscribed(daemon->upkeep, true);
     daemon_become_ready(daemon);
 }
@@ -246,6 +293,7 @@ void connection_on_unsubscribed(void *arg, const char *reason)
 {
     struct daemon *daemon = arg;
     upkeep_on_subscribed(daemon->upkeep, false);
+    handover_on_lost(daemon->handover);
     if (!daemon->is_ending)
         LOG(LOG_LEVEL_WARNING, "redis.lost",
             "the subscription is gone; what is published until it stands again is lost to us",
@@ -255,7 +303,7 @@ void connection_on_unsubscribed(void *arg, const char *reason)
 void connection_on_unsubscribable(void *arg, unsigned attempt, const char *reason)
 {
     (void)arg;
-    if (is_worth_saying(attempt))
+    if (log_is_worth_repeating(attempt))
         LOG(LOG_LEVEL_WARNING, "redis.unreachable", "the subscription can't be made; trying for ever",
             log_text(LOG_KEY_REASON, reason), log_int(LOG_KEY_ATTEMPT, attempt));
 }
@@ -263,6 +311,8 @@ void connection_on_unsubscribable(void *arg, unsigned attempt, const char *reaso
 void connection_on_canary_missed(void *arg)
 {
     struct daemon *daemon = arg;
+    if (handover_has_heirs(daemon->handover))
+        return; /* it is held, and its canaries wait */
     subscriber_reset(daemon->subscriber, "two canaries were published and did not come through");
 }
 
@@ -287,7 +337,7 @@ void connection_on_unread(void *arg, const char *reason)
 void connection_on_unreadable(void *arg, unsigned attempt, const char *reason)
 {
     (void)arg;
-    if (is_worth_saying(attempt))
+    if (log_is_worth_repeating(attempt))
         LOG(LOG_LEVEL_WARNING, "redis.unreachable", "the streams' connection can't be made; trying for ever",
             log_text(LOG_KEY_REASON, reason), log_int(LOG_KEY_ATTEMPT, attempt));
 }

@@ -126,13 +126,10 @@ static bool can_take(const struct daemon *daemon)
     return daemon->is_usable && daemon->next == NULL;
 }
 
-static void on_batch(void *arg, const struct incoming *messages, size_t count)
+static void apply_next(struct daemon *daemon)
 {
-    struct daemon *daemon = arg;
-    if (can_take(daemon))
-        intake_batch(daemon->intake, messages, count);
-    else
-        subscriber_retry(daemon->subscriber, NOT_TAKEN_RETRY_MS);
+    if (daemon->next != NULL && daemon_is_idle(daemon))
+        reload_apply(daemon);
 }
 
 static void on_entries(void *arg, const struct incoming *entries, size_t count)
@@ -142,12 +139,6 @@ static void on_entries(void *arg, const struct incoming *entries, size_t count)
         intake_batch(daemon->stream_intake, entries, count);
     else
         reader_retry(daemon->reader, NOT_TAKEN_RETRY_MS);
-}
-
-static void apply_next(struct daemon *daemon)
-{
-    if (daemon->next != NULL && daemon_is_idle(daemon))
-        reload_apply(daemon);
 }
 
 static void on_entries_done(void *arg, bool is_safe, int64_t delay_ms)
@@ -160,20 +151,52 @@ static void on_entries_done(void *arg, bool is_safe, int64_t delay_ms)
         reader_retry(daemon->reader, delay_ms);
 }
 
+/* The daemon's subscription, or that of an earlier process: never both at a time. */
+static void read_batch(struct daemon *daemon, struct subscriber *from, const struct incoming *messages,
+                       size_t count)
+{
+    if (!can_take(daemon)) {
+        subscriber_retry(from, NOT_TAKEN_RETRY_MS);
+        return;
+    }
+    daemon->reading = from;
+    intake_batch(daemon->intake, messages, count);
+}
+
+static void on_batch(void *arg, const struct incoming *messages, size_t count)
+{
+    struct daemon *daemon = arg;
+    read_batch(daemon, daemon->subscriber, messages, count);
+}
+
+static void on_old_batch(void *arg, struct subscriber *from, const struct incoming *messages, size_t count)
+{
+    read_batch(arg, from, messages, count);
+}
+
 static void on_batch_done(void *arg, bool is_safe, int64_t delay_ms)
 {
     struct daemon *daemon = arg;
     apply_next(daemon);
+    struct subscriber *from = daemon->reading;
+    daemon->reading = NULL;
+    if (from == NULL) /* it is closed: the answer came with the end of the command link */
+        return;
     if (is_safe)
-        subscriber_consume(daemon->subscriber);
+        subscriber_consume(from);
     else
-        subscriber_retry(daemon->subscriber, delay_ms);
+        subscriber_retry(from, delay_ms);
 }
 
 static void on_canary(void *arg, const char *bytes, size_t len)
 {
     struct daemon *daemon = arg;
-    upkeep_on_canary(daemon->upkeep, bytes, len);
+    if (daemon->reading == NULL)
+        return; /* the end has begun */
+    if (daemon->reading == daemon->subscriber)
+        upkeep_on_canary(daemon->upkeep, bytes, len);
+    else
+        handover_on_canary(daemon->handover, bytes, len);
 }
 
 /* ── the end ── */
@@ -231,11 +254,19 @@ static void on_subscriber_closed(void *arg)
     upkeep_close(daemon->upkeep, on_upkeep_closed, daemon);
 }
 
+static void on_handover_closed(void *arg)
+{
+    struct daemon *daemon = arg;
+    daemon->handover = NULL;
+    subscriber_close(daemon->subscriber, on_subscriber_closed, daemon);
+}
+
 static void end(struct daemon *daemon)
 {
     daemon->is_ending = true;
+    daemon->reading = NULL;
     uv_timer_stop(&daemon->drain);
-    subscriber_close(daemon->subscriber, on_subscriber_closed, daemon);
+    handover_close(daemon->handover, on_handover_closed, daemon);
 }
 
 static void on_drain_timer(uv_timer_t *timer)
@@ -247,6 +278,7 @@ static void on_drain_timer(uv_timer_t *timer)
     if (!dispatch_is_empty(daemon->dispatch) && !is_late)
         return;
     /* Events are accepted to the last moment: nobody can tell a stop from a restart. */
+    handover_pause(daemon->handover);
     subscriber_pause(daemon->subscriber);
     bool is_quiet = daemon_is_idle(daemon) && link_pending(daemon->commands) == 0;
     if (!is_quiet && daemon->is_usable &&
@@ -353,7 +385,7 @@ static bool open_reader(struct daemon *daemon, struct err *err)
 
 static bool open_subscriber(struct daemon *daemon, struct err *err)
 {
-    const struct subscriber_options options = {
+    const struct subscriber_options subscriber = {
         .loop = &daemon->loop,
         .redis = &daemon->first->redis,
         .client_name = daemon->client_names[1],
@@ -363,9 +395,18 @@ static bool open_subscriber(struct daemon *daemon, struct err *err)
                       .on_lost = connection_on_unsubscribed,
                       .on_failed = connection_on_unsubscribable,
                       .on_batch = on_batch,
+                      .on_taking = connection_on_taking,
                       .arg = daemon},
     };
-    return subscriber_open(&options, &daemon->subscriber, err);
+    const struct handover_options handover = {
+        .subscriber = subscriber,
+        .incarnation = daemon->incarnation,
+        .on_inherited = connection_on_inherited,
+        .on_batch = on_old_batch,
+        .on_drained = connection_on_drained,
+        .arg = daemon,
+    };
+    return handover_open(&handover, &daemon->handover, &daemon->subscriber, err);
 }
 
 static void on_note(void *arg, const struct journal_note *note)
@@ -469,6 +510,7 @@ static bool open_all(struct daemon *daemon, struct err *err)
         .commands = daemon->commands,
         .ledger = daemon->ledger,
         .dispatch = daemon->dispatch,
+        .recall = daemon->recall,
         .counters = &daemon->counters,
         .config = daemon->config,
         .incarnation = daemon->incarnation,

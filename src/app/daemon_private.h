@@ -10,6 +10,7 @@
 
 #include "counters.h"
 #include "dispatch.h"
+#include "handover.h"
 #include "herald/commit.h"
 #include "herald/config.h"
 #include "herald/journal.h"
@@ -55,15 +56,21 @@ struct daemon {
     struct journal *journal;          /* NULL: there is no state directory */
     enum journal_state journal_state; /* as it was last said */
     struct upkeep *upkeep;
+    struct handover *handover;
     struct subscriber *subscriber;
-    struct reader *reader; /* NULL: no source is a stream */
-    struct server server;  /* what Redis was when it was last found fit */
+    struct subscriber *reading; /* borrowed: whose batch the intake has; NULL: nobody's */
+    struct reader *reader;      /* NULL: no source is a stream */
+    struct server server;       /* what Redis was when it was last found fit */
     bool was_fit;
     bool is_recovered;  /* since we started, once */
     bool has_forgotten; /* Redis; until a recovery from it has ended */
     bool is_usable;     /* the command connection, and Redis behind it */
     bool was_warned;
-    bool is_ready; /* said READY */
+    bool has_stood;             /* a subscription of ours: one that stands anew has missed something */
+    bool owes_gap;              /* it stands, and what was missed before is to be said */
+    bool is_gap_certain;        /* else another instance may have covered it */
+    int64_t subscribed_wall_ms; /* the end of the gap */
+    bool is_ready;              /* said READY */
     bool is_draining, is_ending;
     int64_t drain_until_mono_ms;
     int64_t started_mono_ms;
@@ -84,6 +91,9 @@ struct link_callbacks connection_commands(struct daemon *daemon);
 void connection_on_subscribed(void *arg);
 void connection_on_unsubscribed(void *arg, const char *reason);
 void connection_on_unsubscribable(void *arg, unsigned attempt, const char *reason);
+void connection_on_taking(void *arg, bool is_taking);
+void connection_on_inherited(void *arg);
+void connection_on_drained(void *arg, bool was_proved);
 void connection_on_canary_missed(void *arg);
 void connection_on_reading(void *arg);
 void connection_on_unread(void *arg, const char *reason);

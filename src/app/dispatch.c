@@ -365,6 +365,7 @@ void dispatch_wake(struct dispatch *dispatch, size_t index)
 
 void dispatch_tick(struct dispatch *dispatch)
 {
+    settle_insist(dispatch->settle);
     settle_flush(dispatch->settle);
     for (size_t i = 0; i < dispatch->station_count; i++)
         station_wake(dispatch->stations[i]);

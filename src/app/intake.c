@@ -130,6 +130,7 @@ static void finish_batch(struct intake *intake)
     struct intake_options *options = &intake->options;
     bool is_safe = !intake->is_failed;
     if (is_safe) {
+        intake->refusals = 0;
         for (size_t i = 0; i < intake->count; i++) {
             if (!intake->arrivals[i].is_rejected)
                 continue;
@@ -141,6 +142,18 @@ static void finish_batch(struct intake *intake)
     }
     drop_batch(intake);
     options->on_done(options->arg, is_safe, RETRY_MS);
+}
+
+void intake_on_refused(struct intake *intake, const char *message, const char *reason)
+{
+    intake->is_failed = true;
+    if (intake->is_refused)
+        return;
+    intake->is_refused = true;
+    intake->refusals++;
+    if (log_is_worth_repeating(intake->refusals))
+        LOG(LOG_LEVEL_WARNING, "redis.refused", message, log_text(LOG_KEY_REASON, reason),
+            log_int(LOG_KEY_ATTEMPT, intake->refusals));
 }
 
 void intake_on_round_done(struct intake *intake, bool is_failed)
@@ -177,6 +190,7 @@ void intake_batch(struct intake *intake, const struct incoming *incoming, size_t
     assert(intake_is_idle(intake));
     intake->received_mono_us = clock_mono_us();
     intake->is_failed = false;
+    intake->is_refused = false;
     intake->arrivals = calloc(count, sizeof *intake->arrivals);
     if (intake->arrivals == NULL) {
         intake->options.on_done(intake->options.arg, false, RETRY_MS);

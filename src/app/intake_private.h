@@ -15,8 +15,10 @@ struct intake {
     const struct config_source *sources[CONFIG_MAX_SECTIONS]; /* of the configuration, by origin */
     struct arrival *arrivals; /* owned: of the batch under way; NULL when idle */
     size_t count;
-    size_t rounds;  /* of the batch, not done yet */
-    bool is_failed; /* something of this batch was not answered */
+    size_t rounds;     /* of the batch, not done yet */
+    bool is_failed;    /* something of this batch was not answered */
+    bool is_refused;   /* and that is because Redis said no */
+    unsigned refusals; /* batches in a row that Redis refused */
     bool is_draining;
     bool is_starting; /* rounds are still being begun: not the time to finish */
     int64_t received_mono_us;
@@ -30,6 +32,10 @@ struct intake {
 #define ROUND_MAX_EVENTS 64           /* one accept call: the script stays near a millisecond */
 #define ROUND_MAX_BYTES (1024 * 1024) /* of events in one call */
 void round_begin(struct intake *intake, size_t first, size_t count);
+
+/* Redis refuses this batch, which will come again. Said once for a batch, and of a row of them at the first,
+ * second, fourth…: it is tried several times a second until an operator has seen to Redis. */
+void intake_on_refused(struct intake *intake, const char *message, const char *reason);
 
 /* One round less; is_failed says whether it was answered. */
 void intake_on_round_done(struct intake *intake, bool is_failed);

@@ -8,21 +8,23 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "daemon.h"
 #include "herald/config.h"
-#include "herald/lane.h"
 #include "herald/ledger.h"
 #include "herald/log.h"
 #include "service.h"
 
 #define DEFAULT_CONFIG "/etc/herald/herald.conf"
 #define EXIT_BAD_CONFIG 78 /* EX_CONFIG of sysexits.h: systemd shows it as CONFIG */
+#define EXIT_UNREACHED 69  /* EX_UNAVAILABLE */
 
 static const char usage[] =
-    "usage: heraldd [--config FILE] [--check]\n"
+    "usage: heraldd [--config FILE] [--check [--connect]]\n"
     "\n"
     "  --config FILE         read FILE (default " DEFAULT_CONFIG ")\n"
     "  --check               check the configuration and all it names, say what is wrong, and end\n"
+    "  --connect             with --check: also connect to Redis and to every provider, and send nothing\n"
     "  --print-script NAME   print one of the scripts that run inside Redis, and end\n"
     "  --version             print the version, and end\n"
     "  --help                print this, and end\n"
@@ -31,7 +33,7 @@ static const char usage[] =
 
 struct arguments {
     const char *config;
-    bool is_check;
+    bool is_check, is_connect;
 };
 
 static int print_script(const char *name)
@@ -61,6 +63,7 @@ static bool read_arguments(int argc, char **argv, struct arguments *ret, int *re
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                             {"check", no_argument, NULL, 'k'},
+                                            {"connect", no_argument, NULL, 'o'},
                                             {"print-script", required_argument, NULL, 'p'},
                                             {"version", no_argument, NULL, 'v'},
                                             {"help", no_argument, NULL, 'h'},
@@ -73,6 +76,9 @@ static bool read_arguments(int argc, char **argv, struct arguments *ret, int *re
             break;
         case 'k':
             ret->is_check = true;
+            break;
+        case 'o':
+            ret->is_connect = true;
             break;
         case 'p':
             *ret_status = print_script(optarg);
@@ -96,15 +102,25 @@ static bool read_arguments(int argc, char **argv, struct arguments *ret, int *re
         *ret_status = EXIT_FAILURE;
         return false;
     }
+    if (ret->is_connect && !ret->is_check) {
+        fprintf(stderr, "heraldd: --connect goes with --check\n%s", usage);
+        *ret_status = EXIT_FAILURE;
+        return false;
+    }
     return true;
 }
 
-static bool check_providers(const struct config *config, struct err *err)
+static const char *plural(size_t count)
 {
-    for (size_t i = 0; i < config->provider_count; i++)
-        if (!lane_check(&config->providers[i], err))
-            return false;
-    return true;
+    return count == 1 ? "" : "s";
+}
+
+static int check(const char *path, const struct config *config, bool is_connect)
+{
+    printf("%s: %zu source%s, %zu notification%s, %zu provider%s: good\n", path, config->source_count,
+           plural(config->source_count), config->notification_count, plural(config->notification_count),
+           config->provider_count, plural(config->provider_count));
+    return !is_connect || check_connections(config) ? EXIT_SUCCESS : EXIT_UNREACHED;
 }
 
 int main(int argc, char **argv)
@@ -124,10 +140,9 @@ int main(int argc, char **argv)
         return EXIT_BAD_CONFIG;
     }
     if (arguments.is_check) {
-        printf("%s: %zu sources, %zu notifications, %zu providers: good\n", arguments.config,
-               config->source_count, config->notification_count, config->provider_count);
+        status = check(arguments.config, config, arguments.is_connect);
         config_unref(config);
-        return EXIT_SUCCESS;
+        return status;
     }
     const struct log_options log = {.level = config->log_level,
                                     .format = config->log_format,

@@ -15,6 +15,7 @@ struct answer {
 struct recall {
     struct recalled_event *first, **last; /* owned */
     size_t bytes;
+    bool is_held;
     int64_t dropped_mono_ms; /* of the youngest entry that had to go before its time; 0: none */
     struct answer *answers;  /* owned: ANSWERS_MAX; pages that were never used cost nothing */
     size_t first_answer, answer_count;
@@ -61,17 +62,36 @@ void recall_free(struct recall *recall)
 
 /* ── events ── */
 
+static bool has_room(const struct recall *recall, size_t payload_len)
+{
+    return recall->bytes + sizeof *recall->first + payload_len <= RECALL_EVENTS_BYTES;
+}
+
+void recall_age(struct recall *recall, int64_t mono_ms)
+{
+    while (!recall->is_held && recall->first != NULL && mono_ms - recall->first->mono_ms > RECALL_EVENTS_MS)
+        drop_first(recall);
+}
+
+void recall_hold(struct recall *recall)
+{
+    recall->is_held = true;
+}
+
+void recall_let_go(struct recall *recall)
+{
+    recall->is_held = false;
+}
+
 void recall_event(struct recall *recall, const char *eid, const char *content, const char *payload,
                   size_t payload_len, int64_t mono_ms)
 {
-    while (recall->first != NULL && mono_ms - recall->first->mono_ms > RECALL_EVENTS_MS)
-        drop_first(recall);
-    while (recall->first != NULL &&
-           recall->bytes + sizeof *recall->first + payload_len > RECALL_EVENTS_BYTES) {
+    recall_age(recall, mono_ms);
+    while (!recall->is_held && recall->first != NULL && !has_room(recall, payload_len)) {
         recall->dropped_mono_ms = recall->first->mono_ms;
         drop_first(recall);
     }
-    struct recalled_event *event = malloc(sizeof *event + payload_len);
+    struct recalled_event *event = has_room(recall, payload_len) ? malloc(sizeof *event + payload_len) : NULL;
     if (event == NULL) {
         recall->dropped_mono_ms = mono_ms;
         return;

@@ -27,10 +27,18 @@ void recall_free(struct recall *recall); /* NULL is fine */
 /* Redis says that it has accepted this event. Copies; out of memory, it is one that could not be kept. */
 void recall_event(struct recall *recall, const char *eid, const char *content, const char *payload,
                   size_t payload_len, int64_t mono_ms);
+/* Redis has answered: what it confirmed longer ago than RECALL_EVENTS_MS it will not lose any more. Only an
+ * answer says so: while Redis is away nothing grows old. */
+void recall_age(struct recall *recall, int64_t mono_ms);
+/* While it is held, the ring only grows, and what finds it full is not kept: somebody reads it step by step.
+ */
+void recall_hold(struct recall *recall);
+void recall_let_go(struct recall *recall);
 /* A provider has answered. */
 void recall_answer(struct recall *recall, const struct journal_note *note, int64_t mono_ms);
 
-/* An accepted event. Owned by the ring, until the next recall_event. */
+/* An accepted event. Owned by the ring, until the next recall_event or recall_age; while it is held, for
+ * good. */
 struct recalled_event {
     struct recalled_event *next; /* the one accepted after it; NULL: the last */
     int64_t mono_ms;

@@ -332,6 +332,8 @@ void recovery_begin(struct recovery *recovery, enum recovery_kind kind, struct c
     recovery->config = config_ref(config);
     recovery->kind = kind;
     recovery->begun_mono_ms = clock_mono_ms();
+    /* Answers to accepts that were under way still come in: none may move the ring under our cursor. */
+    recall_hold(recovery->options.recall);
     recovery->event = recall_events(recovery->options.recall);
     recovery->bucket = recovery->answer = recovery->owned = 0;
     recovery->counts = (struct recovery_counts){0};
@@ -345,6 +347,7 @@ void recovery_stop(struct recovery *recovery)
     recovery->step = STEP_IDLE;
     config_unref(recovery->config);
     recovery->config = NULL;
+    recall_let_go(recovery->options.recall);
     uv_timer_stop(&recovery->timer);
 }
 

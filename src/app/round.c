@@ -154,8 +154,7 @@ static void on_accepted(void *arg, const struct accept_result *results, size_t c
     struct intake *intake = round->intake;
     unreserve(round);
     if (err != NULL) {
-        LOG(LOG_LEVEL_WARNING, "redis.refused", "events wait where they came from",
-            log_text(LOG_KEY_REASON, err->text));
+        intake_on_refused(intake, "events wait where they came from", err->text);
         round->is_failed = true;
     }
     intake->options.counters->limiter_errors += limiter_errors;
@@ -258,8 +257,8 @@ static void on_record(void *arg, const struct redisReply *reply)
     if (reply == NULL) {
         round->is_failed = true;
     } else if (refusal != NULL && strncmp(refusal, "WRONGTYPE", 9) != 0) {
-        LOG(LOG_LEVEL_WARNING, "redis.refused", "recipients can't be read; events wait where they came from",
-            log_text(LOG_KEY_REASON, refusal));
+        intake_on_refused(round->intake, "recipients can't be read; events wait where they came from",
+                          refusal);
         round->is_failed = true;
     } else if (reply_count(reply) == 4) {
         struct recipient_record record = {0};

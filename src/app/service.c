@@ -2,6 +2,8 @@
 #include "service.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-journal.h>
@@ -47,6 +49,32 @@ int64_t service_watchdog_ms(void)
 void service_alive(void)
 {
     (void)sd_notify(0, "WATCHDOG=1");
+}
+
+void service_store(const char *name, int fd)
+{
+    char text[160];
+    /* FDPOLL=0: else it is thrown away, with all that waits in it, when Redis closes its end. */
+    snprintf(text, sizeof text, "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
+    (void)sd_pid_notify_with_fds(0, 0, text, &fd, 1);
+}
+
+void service_unstore(const char *name)
+{
+    (void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+}
+
+void service_each_passed(void (*on_passed)(void *arg, int fd, const char *name), void *arg)
+{
+    char **names = NULL;
+    /* The environment stays as it is: other threads may be reading it, and we start no programs. */
+    int count = sd_listen_fds_with_names(0, &names);
+    for (int i = 0; i < count; i++) {
+        on_passed(arg, SD_LISTEN_FDS_START + i, names != NULL ? names[i] : "");
+        if (names != NULL)
+            free(names[i]);
+    }
+    free(names);
 }
 
 int service_journal(const struct iovec *iov, int count)

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "herald/log.h"
+
 #define MAX_CALLS                                                                                            \
     16 /* under way at once: enough to keep the pipeline full, and the next batch grows meanwhile */
 
@@ -20,6 +22,8 @@ struct settle {
     void (*on_more)(void *arg);
     void *arg;
     struct settle_list waiting[SETTLE_KINDS];
+    struct settle_list
+        refused; /* SETTLE_SENT, until settle_insist; station.c claims nothing when they are many */
     size_t calls;
     size_t pending; /* waiting and under way */
 };
@@ -30,6 +34,13 @@ struct settle_call {
     size_t count;
     struct delivery *deliveries[LEDGER_MAX_ITEMS]; /* owned */
 };
+
+static void list_init(struct settle_list *list)
+{
+    list->first = NULL;
+    list->last = &list->first;
+    list->count = 0;
+}
 
 static void append(struct settle_list *list, struct delivery *delivery)
 {
@@ -51,7 +62,8 @@ struct settle *settle_new(struct ledger *ledger, struct counters *counters, sett
     settle->on_more = on_more;
     settle->arg = arg;
     for (size_t i = 0; i < SETTLE_KINDS; i++)
-        settle->waiting[i].last = &settle->waiting[i].first;
+        list_init(&settle->waiting[i]);
+    list_init(&settle->refused);
     return settle;
 }
 
@@ -59,6 +71,7 @@ void settle_free(struct settle *settle)
 {
     if (settle == NULL)
         return;
+    settle_insist(settle);
     for (size_t i = 0; i < SETTLE_KINDS; i++) {
         struct delivery *delivery = settle->waiting[i].first;
         while (delivery != NULL) {
@@ -76,6 +89,7 @@ void settle_add(struct settle *settle, enum settle_kind kind, struct delivery *d
     delivery->settlement.what = what;
     delivery->settlement.attempts = attempts;
     delivery->settlement.delay_ms = delay_ms;
+    delivery->settlement.is_alone = false;
     append(&settle->waiting[kind], delivery);
     settle->pending++;
 }
@@ -91,26 +105,60 @@ static void count_answer(struct counters *counters, enum settle_kind kind, int a
         counters->repeated++;
 }
 
+/* A call that Redis refused for good. */
+static void on_refused(struct settle *settle, struct settle_call *call, const struct err *err)
+{
+    if (call->count > 1) {
+        for (size_t i = 0; i < call->count; i++) {
+            call->deliveries[i]->settlement.is_alone = true;
+            append(&settle->waiting[call->kind], call->deliveries[i]);
+        }
+        return;
+    }
+    struct delivery *delivery = call->deliveries[0];
+    LOG(LOG_LEVEL_ERROR, "redis.refused", "an outcome can't be written: see heraldctl fsck",
+        log_text(LOG_KEY_EVENT_ID, delivery->eid), log_text(LOG_KEY_REASON, err->text));
+    if (call->kind == SETTLE_SENT) {
+        append(&settle->refused, delivery);
+        return;
+    }
+    settle->pending--;
+    settle->on_settled(settle->arg, delivery);
+}
+
 static void on_answered(void *arg, const int *answers, size_t count, const struct err *err)
 {
     struct settle_call *call = arg;
     struct settle *settle = call->settle;
     settle->calls--;
-    for (size_t i = 0; i < count; i++) {
-        struct delivery *delivery = call->deliveries[i];
-        if (err != NULL && err->kind == ERR_TRANSIENT) {
-            append(&settle->waiting[call->kind], delivery);
-            continue;
-        }
-        /* A script that fails on this record would fail for ever: the lease's end is what settles it then. */
-        if (err == NULL)
+    if (err != NULL && err->kind != ERR_TRANSIENT) {
+        on_refused(settle, call, err);
+    } else {
+        for (size_t i = 0; i < count; i++) {
+            struct delivery *delivery = call->deliveries[i];
+            if (err != NULL) {
+                append(&settle->waiting[call->kind], delivery);
+                continue;
+            }
             count_answer(settle->counters, call->kind, answers[i]);
-        settle->pending--;
-        settle->on_settled(settle->arg, delivery);
+            settle->pending--;
+            settle->on_settled(settle->arg, delivery);
+        }
     }
     free(call);
-    if (err == NULL && settle->pending > 0)
+    if ((err == NULL || err->kind != ERR_TRANSIENT) && settle->pending > settle->refused.count)
         settle->on_more(settle->arg);
+}
+
+void settle_insist(struct settle *settle)
+{
+    struct delivery *delivery = settle->refused.first;
+    list_init(&settle->refused);
+    while (delivery != NULL) {
+        struct delivery *next = delivery->next;
+        append(&settle->waiting[SETTLE_SENT], delivery);
+        delivery = next;
+    }
 }
 
 /* What `explain` will show: the class's reason and the provider's own words. */
@@ -164,9 +212,14 @@ static bool flush_some(struct settle *settle, enum settle_kind kind)
     call->count = 0;
     while (list->first != NULL && call->count < LEDGER_MAX_ITEMS) {
         struct delivery *delivery = list->first;
+        bool is_alone = delivery->settlement.is_alone;
+        if (is_alone && call->count > 0)
+            break;
         list->first = delivery->next;
         list->count--;
         call->deliveries[call->count++] = delivery;
+        if (is_alone)
+            break;
     }
     if (list->first == NULL)
         list->last = &list->first;

@@ -1,8 +1,10 @@
 /* settle.h - writes outcomes into the ledger, in batches, until the ledger has taken them. Loop thread.
  *
  * `sent` is repeated for as long as the process lives: the provider's yes must not be forgotten. `fail` and
- * `release` too, though by then the lease may be over; then the ledger answers that it was another's, which
- * settles it as well. */
+ * `release` too while Redis can't be written to, though by then the lease may be over; then the ledger
+ * answers that it was another's, which settles it as well. A call that Redis refuses for good (a key of ours
+ * holds something foreign) is taken apart, so that one broken record harms no other; `fail` and `release` of
+ * that one are left to its lease's end. */
 #ifndef HERALD_APP_SETTLE_H
 #define HERALD_APP_SETTLE_H
 
@@ -30,6 +32,8 @@ void settle_add(struct settle *settle, enum settle_kind kind, struct delivery *d
                 unsigned attempts, int64_t delay_ms);
 /* Sends what has been added, and what came back unanswered. */
 void settle_flush(struct settle *settle);
+/* Puts back what was refused for good, to be tried again: every second or so. */
+void settle_insist(struct settle *settle);
 size_t settle_pending(const struct settle *settle);
 
 #endif

@@ -155,6 +155,8 @@ static void on_listed(void *arg, const struct redisReply *reply)
     upkeep->was_listed = true;
     if (is_forgotten)
         upkeep->options.on_forgotten(upkeep->options.arg);
+    else
+        recall_age(upkeep->options.recall, clock_mono_ms());
 }
 
 static void heartbeat(struct upkeep *upkeep)

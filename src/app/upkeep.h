@@ -17,6 +17,7 @@
 #include "herald/err.h"
 #include "herald/ledger.h"
 #include "herald/link.h"
+#include "recall.h"
 
 struct upkeep;
 
@@ -25,6 +26,7 @@ struct upkeep_options {
     struct link *commands; /* borrowed, as all below: they outlive us */
     struct ledger *ledger;
     struct dispatch *dispatch;
+    struct recall *recall;
     const struct counters *counters;
     struct config *config; /* a reference is taken */
     const char *incarnation;

@@ -88,6 +88,11 @@ uint64_t log_dropped(void)
     return atomic_load(&log_state.dropped);
 }
 
+bool log_is_worth_repeating(unsigned attempt)
+{
+    return (attempt & (attempt - 1)) == 0;
+}
+
 void log_set_level(enum log_level level)
 {
     atomic_store(&log_state.level, (int)level);

@@ -12,8 +12,10 @@
 #include <ini.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "herald/address.h"
+#include "herald/file.h"
 
 /* Debian builds inih with its line limit as a variable (200 by default); elsewhere this stays NULL and `size`
  * below tells. */
@@ -139,9 +141,15 @@ static int take_entry(void *arg, const char *section, const char *name, const ch
 
 bool inifile_read(const char *path, const struct inifile_callbacks *callbacks, struct err *err)
 {
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return err_set(err, ERR_CONFIG, "%s: %s", path, strerror(errno));
+    const char *complaint;
+    int fd = file_open_regular(path, &complaint);
+    if (fd < 0)
+        return err_set(err, ERR_CONFIG, "%s: %s", path, complaint);
+    FILE *file = fdopen(fd, "r");
+    if (file == NULL) {
+        close(fd);
+        return err_set(err, ERR_NOMEM, "%s: out of memory", path);
+    }
     if (&ini_max_line != NULL)
         ini_max_line = INIFILE_LINE_BYTES + 3;
     struct reading reading = {.path = path, .file = file, .callbacks = callbacks, .err = err};

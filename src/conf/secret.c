@@ -14,6 +14,7 @@
 
 #include "herald/address.h"
 #include "herald/encode.h"
+#include "herald/file.h"
 
 #define KEY_PREFIX "whsec_"
 
@@ -33,21 +34,35 @@ void secret_free(char *secret)
 }
 
 /* *ret_path is a heap string, for the complaint. */
-static FILE *open_secret(const char *directory, const char *name, char **ret_path)
+static int open_secret(const char *directory, const char *name, char **ret_path, const char **ret_complaint)
 {
     const char *credentials = getenv("CREDENTIALS_DIRECTORY");
-    FILE *file = NULL;
     if (credentials != NULL && *name != '/') {
         char *path = secret_path(credentials, name);
-        file = path != NULL ? fopen(path, "re") : NULL;
-        if (file != NULL || path == NULL || errno != ENOENT) {
+        int fd = path != NULL ? file_open_regular(path, ret_complaint) : -1;
+        if (fd >= 0 || path == NULL || errno != ENOENT) {
             *ret_path = path;
-            return file;
+            return fd;
         }
         free(path);
     }
     *ret_path = secret_path(directory, name);
-    return *ret_path != NULL ? fopen(*ret_path, "re") : NULL;
+    return *ret_path != NULL ? file_open_regular(*ret_path, ret_complaint) : -1;
+}
+
+/* Straight into `bytes`, so that no copy of the secret stays in a buffer of stdio's. */
+static bool read_all(int fd, char *bytes, size_t size, size_t *ret_len)
+{
+    ssize_t got = 1;
+    *ret_len = 0;
+    while (got > 0 && *ret_len < size) {
+        got = read(fd, bytes + *ret_len, size - *ret_len);
+        if (got < 0 && errno == EINTR)
+            got = 1;
+        else if (got > 0)
+            *ret_len += (size_t)got;
+    }
+    return got >= 0;
 }
 
 /* The whole file, without one newline at its end, NUL-terminated in `bytes`. */
@@ -55,15 +70,12 @@ static bool read_file(const char *directory, const char *name, char bytes[SECRET
                       size_t *ret_len, struct err *err)
 {
     char *path = NULL;
-    FILE *file = open_secret(directory, name, &path);
     const char *complaint = NULL;
     size_t len = 0;
-    if (file == NULL) {
-        complaint = strerror(errno);
-    } else {
-        setvbuf(file, NULL, _IONBF, 0); /* no copy of the secret in a buffer of stdio's */
-        len = fread(bytes, 1, SECRET_MAX_BYTES + 1, file);
-        if (ferror(file))
+    int fd = open_secret(directory, name, &path, &complaint);
+    if (fd >= 0) {
+        complaint = NULL; /* not a credential, but found beside the configuration */
+        if (!read_all(fd, bytes, SECRET_MAX_BYTES + 1, &len))
             complaint = strerror(errno);
         else if (len > SECRET_MAX_BYTES)
             complaint = "is longer than 4096 bytes";
@@ -72,14 +84,17 @@ static bool read_file(const char *directory, const char *name, char bytes[SECRET
         if (complaint == NULL && len == 0)
             complaint = "is empty";
         bytes[len] = '\0';
-        fclose(file);
+        close(fd);
     }
-    if (complaint != NULL)
-        (void)err_set(err, ERR_CONFIG, "%s: %s", path != NULL ? path : name, complaint);
+    if (path == NULL)
+        (void)err_set(err, ERR_NOMEM, "%s: out of memory", name);
+    else if (complaint != NULL)
+        (void)err_set(err, ERR_CONFIG, "%s: %s", path, complaint);
     else
         *ret_len = len;
+    bool is_read = path != NULL && complaint == NULL;
     free(path);
-    return complaint == NULL;
+    return is_read;
 }
 
 bool secret_read(const char *directory, const char *name, char **ret, struct err *err)

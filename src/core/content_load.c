@@ -8,7 +8,6 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "herald/file.h"
 #include "template_tree.h"
 
 #define MAX_LANGUAGES 256 /* more directories than that are a mistake, not a shop's languages */
@@ -24,25 +24,20 @@
 /* Compiles the file at `path`; on true *ret is NULL if there is none. */
 static bool load_file(const char *path, enum template_escape escape, struct template **ret, struct err *err)
 {
-    struct stat info;
     struct buffer text;
     ssize_t got = 1;
     bool is_done = false;
-    /* Non-blocking: opening a FIFO must not hang the daemon's start. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const char *complaint;
+    int fd = file_open_regular(path, &complaint);
 
     if (fd < 0 && errno == ENOENT) {
         *ret = NULL;
         return true;
     }
     if (fd < 0)
-        return err_set(err, ERR_CONFIG, "%s: %s", path, strerror(errno));
+        return err_set(err, ERR_CONFIG, "%s: %s", path, complaint);
 
     buffer_init(&text, TEMPLATE_MAX_BYTES + BUFSIZ);
-    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-        err_set(err, ERR_CONFIG, "%s: expected a regular file", path);
-        goto out;
-    }
     while (got > 0 && text.len <= TEMPLATE_MAX_BYTES) {
         char *to = buffer_reserve(&text, BUFSIZ);
         if (to == NULL) {

@@ -84,6 +84,8 @@ void dialogue_line(struct dialogue *dialogue, const char *line, size_t len)
         attempt->stage = stage_of_next(dialogue, code);
         attempt->enhanced[0] = '\0';
         attempt->reply[0] = '\0';
+    } else if (code != attempt->code) {
+        attempt->enhanced[0] = '\0'; /* it explained the other code */
     }
     attempt->code = code;
     dialogue->is_amid_reply = len > 3 && line[3] == '-';

@@ -38,6 +38,10 @@ struct driver {
     /* Nothing has come for WORKER_REST_MS: idle connections are better closed by us than by the other side.
      * NULL: nothing to do. */
     void (*rest)(void *state);
+
+    /* See lane_probe. In place of the other calls between open and close; blocks. NULL: there is nobody to
+     * connect to. */
+    bool (*probe)(void *state, struct err *err);
 };
 
 #define WORKER_REST_MS                                                                                       \

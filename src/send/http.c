@@ -253,6 +253,13 @@ static void wake(void *state)
     (void)eventfd_write(http->bell, 1); /* fails only when it has rung 2^64 times unheard */
 }
 
+static bool probe(void *state, struct err *err)
+{
+    struct http *http = state;
+
+    return request_probe(&http->requests[0], err);
+}
+
 const struct driver driver_http = {
     .name = "http",
     .protocol = ATTEMPT_HTTP,
@@ -263,4 +270,5 @@ const struct driver driver_http = {
     .begin = begin,
     .turn = turn,
     .wake = wake,
+    .probe = probe,
 };

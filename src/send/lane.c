@@ -394,3 +394,18 @@ bool lane_check(const struct config_provider *provider, struct err *err)
 {
     return driver_of(provider->type)->check(provider, err) || err_wrap(err, "provider %s", provider->name);
 }
+
+bool lane_probe(const struct config_provider *provider, struct err *err)
+{
+    const struct driver *driver = driver_of(provider->type);
+    struct worker worker = {.provider = provider, .count = 1, .transfers = 1, .limit = 1};
+
+    if (driver->probe == NULL)
+        return true;
+    bool is_reached = driver->open(&worker, &worker.state, err);
+    if (is_reached) {
+        is_reached = driver->probe(worker.state, err);
+        driver->close(worker.state);
+    }
+    return is_reached || err_wrap(err, "provider %s", provider->name);
+}

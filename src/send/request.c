@@ -165,6 +165,16 @@ bool request_prepare(struct request *request, struct delivery *delivery)
                CURLE_OK;
 }
 
+bool request_probe(struct request *request, struct err *err)
+{
+    struct delivery nobody = {0};
+
+    if (!make_handle(request))
+        return err_set(err, ERR_NOMEM, "http: out of memory");
+    write_headers(request, &nobody);
+    return transfer_probe(request->easy, &request->transfer, &nobody, err);
+}
+
 /* ---- the answer --------------------------------------------------------------------------------------- */
 
 /* libcurl repeats an unanswered request in two cases: its connection was in use before (and may have died at

@@ -40,6 +40,9 @@ void request_done(struct request *request);
 /* Makes the handle ready for the delivery, whose body has been rendered into `body`. False: out of memory. */
 bool request_prepare(struct request *request, struct delivery *delivery) MUST_CHECK;
 
+/* Connects and sends nothing. Blocks. ERR_TRANSIENT. */
+bool request_probe(struct request *request, struct err *err) MUST_CHECK;
+
 /* Fills in the delivery's attempt: the transfer has ended with `code`. */
 void request_conclude(struct request *request, CURLcode code);
 

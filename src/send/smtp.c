@@ -199,19 +199,20 @@ static bool configure(struct smtp *smtp, CURL *easy)
     return is_set;
 }
 
+static bool make_handle(struct smtp *smtp)
+{
+    smtp->easy = curl_easy_init();
+    if (smtp->easy != NULL && configure(smtp, smtp->easy))
+        return true;
+    drop_handle(smtp);
+    return false;
+}
+
 /* Makes the handle if there is none and addresses it to the delivery. */
 static bool prepare(struct smtp *smtp, struct delivery *delivery)
 {
-    if (smtp->easy == NULL) {
-        CURL *easy = curl_easy_init();
-        if (easy == NULL)
-            return false;
-        smtp->easy = easy;
-        if (!configure(smtp, easy)) {
-            drop_handle(smtp);
-            return false;
-        }
-    }
+    if (smtp->easy == NULL && !make_handle(smtp))
+        return false;
     smtp->recipient.data = (char *)delivery->email; /* libcurl only reads it */
     return curl_easy_setopt(smtp->easy, CURLOPT_MAIL_FROM, render_sender(delivery)) == CURLE_OK &&
            curl_easy_setopt(smtp->easy, CURLOPT_MAIL_RCPT, &smtp->recipient) == CURLE_OK &&
@@ -291,6 +292,18 @@ static void begin(void *state, struct delivery *delivery)
     worker_trim(&smtp->message);
 }
 
+static bool probe(void *state, struct err *err)
+{
+    struct smtp *smtp = state;
+    struct delivery nobody = {0};
+
+    if (!make_handle(smtp))
+        return err_set(err, ERR_NOMEM, "smtp: out of memory");
+    dialogue_begin(&smtp->dialogue, &nobody.attempt);
+    nobody.attempt.is_committed = true; /* there is no loop that could hurry it */
+    return transfer_probe(smtp->easy, &smtp->transfer, &nobody, err);
+}
+
 const struct driver driver_smtp = {
     .name = "smtp",
     .protocol = ATTEMPT_SMTP,
@@ -300,4 +313,5 @@ const struct driver driver_smtp = {
     .close = close_worker,
     .begin = begin,
     .rest = rest,
+    .probe = probe,
 };

@@ -168,6 +168,23 @@ void transfer_explain(const struct transfer *transfer, CURLcode code, struct att
     worker_note(attempt, words, strlen(words));
 }
 
+bool transfer_probe(CURL *easy, struct transfer *transfer, struct delivery *delivery, struct err *err)
+{
+    struct attempt *attempt = &delivery->attempt;
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+
+    transfer_begin(transfer, delivery, "", 0);
+    if (code == CURLE_OK)
+        code = curl_easy_perform(easy);
+    transfer->delivery = NULL;
+    if (code == CURLE_OK)
+        return true;
+    const char *words = transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(code);
+    if (attempt->code < 400)
+        return err_set(err, ERR_TRANSIENT, "%s", words);
+    return err_set(err, ERR_TRANSIENT, "%s: %d %s", words, attempt->code, attempt->reply);
+}
+
 static bool is_one_of(const char *scheme, const char *const *schemes)
 {
     for (; *schemes != NULL; schemes++)

@@ -40,6 +40,11 @@ enum attempt_transport transfer_result(CURL *easy, const struct transfer *transf
 /* Our own words for the failure, into attempt.reply where the provider left none. */
 void transfer_explain(const struct transfer *transfer, CURLcode code, struct attempt *attempt);
 
+/* Connects with a handle that is configured, and sends nothing. `delivery` only lends its attempt, for what
+ * the provider says. Blocks. ERR_TRANSIENT. */
+bool transfer_probe(CURL *easy, struct transfer *transfer, struct delivery *delivery,
+                    struct err *err) MUST_CHECK;
+
 /* A URL with one of the schemes ("smtp\0smtps\0"), a host, and no credentials; may it have a path?
  * ERR_CONFIG. */
 bool transfer_check_url(const char *url, const char *const *schemes, bool may_have_path,

@@ -178,6 +178,7 @@ static bool start_handshake(struct link *link, struct err *err)
     return true;
 }
 
+/* Takes fd. */
 static bool open_wire(struct link *link, int fd, struct err *err)
 {
     if (!wire_open(link->options.loop, fd, on_event, link, &link->wire, err))
@@ -186,8 +187,7 @@ static bool open_wire(struct link *link, int fd, struct err *err)
     if (link->reader == NULL)
         return err_set(err, ERR_NOMEM, "no memory to read from Redis"); /* the wire goes with the teardown */
     link->reader->maxbuf = IDLE_READER;
-    link->state = HANDSHAKE;
-    return start_handshake(link, err);
+    return true;
 }
 
 static void on_dialed(void *arg, int fd, const char *reason)
@@ -198,8 +198,11 @@ static void on_dialed(void *arg, int fd, const char *reason)
     link->dial = NULL;
     if (fd < 0)
         tear_down(link, reason);
-    else if (!open_wire(link, fd, &err))
-        tear_down(link, err.text);
+    else {
+        link->state = HANDSHAKE;
+        if (!open_wire(link, fd, &err) || !start_handshake(link, &err))
+            tear_down(link, err.text);
+    }
 }
 
 static void start_dialing(struct link *link)
@@ -386,8 +389,31 @@ bool link_open(const struct link_options *options, struct link **ret, struct err
     link->state = WAITING;
     uv_timer_init(options->loop, &link->timer);
     link->timer.data = link;
-    uv_timer_start(&link->timer, on_timer, 0, 0);
+    if (!options->is_idle)
+        link_begin(link);
     *ret = link;
+    return true;
+}
+
+void link_begin(struct link *link)
+{
+    assert_on_loop(link);
+    assert(link->state == WAITING);
+    uv_timer_start(&link->timer, on_timer, 0, 0);
+}
+
+bool link_adopt(struct link *link, int fd, struct err *err)
+{
+    assert_on_loop(link);
+    assert(link->state == WAITING);
+    if (!open_wire(link, fd, err)) {
+        drop_wire(link);
+        return false;
+    }
+    uv_timer_stop(&link->timer);
+    link->state = READY;
+    link->failures = 0;
+    link->ready_ms = clock_mono_ms();
     return true;
 }
 
@@ -492,5 +518,11 @@ bool link_write_raw(struct link *link, const char *bytes, size_t len, struct err
 
 bool link_is_unix(const struct link *link)
 {
+    int domain = AF_UNSPEC;
+    socklen_t len = sizeof(domain);
+
+    /* An adopted socket may be of another kind than the configured one. */
+    if (link->wire != NULL && getsockopt(wire_fd(link->wire), SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0)
+        return domain == AF_UNIX;
     return link->options.redis->socket_path != NULL;
 }

@@ -21,6 +21,7 @@
 #include "herald/buffer.h"
 #include "herald/clock.h"
 #include "herald/link.h"
+#include "oversize.h"
 #include "peek.h"
 
 #define REARM_MAX_MS 50
@@ -50,7 +51,8 @@ struct subscriber {
 
     struct batch batch; /* with the owner while is_batch_out */
     bool is_batch_out;
-    bool is_taking;  /* the batch's bytes, or those of the reply at the head, have left the socket already */
+    bool is_taking; /* the batch's bytes, or those of the reply at the head, have left the socket already */
+    bool is_taking_told;
     size_t seen;     /* of an incomplete reply, when we last looked */
     int64_t seen_ms; /* mono: since when it has not grown */
     uint64_t rearm_ms;
@@ -86,6 +88,17 @@ static void forget_incomplete(struct subscriber *subscriber)
 /* --- batches
  * ---------------------------------------------------------------------------------------------------- */
 
+/* The owner is told before the first byte leaves the socket early, and when what left is safe. False: it
+ * closed or reset us. */
+static bool tell_taking(struct subscriber *subscriber)
+{
+    if (subscriber->is_taking_told == subscriber->is_taking)
+        return true;
+    subscriber->is_taking_told = subscriber->is_taking;
+    subscriber->options.callbacks.on_taking(subscriber->options.callbacks.arg, subscriber->is_taking);
+    return is_up(subscriber);
+}
+
 static void hand_up(struct subscriber *subscriber)
 {
     subscriber->is_batch_out = true;
@@ -110,42 +123,6 @@ static bool notice_subscribed(struct subscriber *subscriber)
 /* --- replies that can't be seen whole
  * ---------------------------------------------------------------------------- */
 
-/* Receives the reply at the head as far as it has come. `head`: what is known of it by peeking, NULL after
- * the first time. True: it is whole, and *ret says what it is. */
-static bool receive_head(struct subscriber *subscriber, const struct resp_reply *head, struct resp_reply *ret)
-{
-    struct peek *peek = &subscriber->peek;
-    struct err err = {0};
-
-    for (;;) {
-        enum resp_status status = RESP_PARTIAL;
-        if (head != NULL)
-            *ret = *head;
-        else
-            status = resp_scan(peek->bytes, peek->kept, ret);
-        head = NULL;
-        if (status == RESP_WHOLE ||
-            (status == RESP_PARTIAL && ret->is_exact && peek->taken == ret->frame_len))
-            return true;
-
-        size_t keep = status == RESP_PARTIAL ? batch_keep(peek->bytes, ret, peek->cap) : 0;
-        if (keep == 0) {
-            finish(subscriber, "desynchronised: what began as a reply goes on as none");
-            return false;
-        }
-        enum peek_status taken = peek_take(peek, keep, ret->frame_len, &err);
-        if (taken == PEEK_OK && peek->taken == ret->frame_len)
-            continue; /* all that was known to be missing is here: look what it says */
-        if (taken == PEEK_GONE)
-            finish(subscriber, err.text);
-        else if (taken == PEEK_EMPTY && subscriber->is_peer_gone)
-            finish(subscriber, "the connection broke within a message");
-        else
-            link_poll(subscriber->link, true);
-        return false;
-    }
-}
-
 /* The whole reply is a batch of its own, if it is a message of ours. */
 static void take(struct subscriber *subscriber, const struct resp_reply *head)
 {
@@ -153,8 +130,19 @@ static void take(struct subscriber *subscriber, const struct resp_reply *head)
     struct resp_reply reply;
     struct err err = {0};
 
-    if (!receive_head(subscriber, head, &reply))
+    switch (oversize_receive(peek, head, &reply, &err)) {
+    case PEEK_OK:
+        break;
+    case PEEK_EMPTY:
+        if (subscriber->is_peer_gone && peek_waiting(peek) == 0)
+            finish(subscriber, "the connection broke within a message");
+        else
+            link_poll(subscriber->link, true);
         return;
+    case PEEK_GONE:
+        finish(subscriber, err.text);
+        return;
+    }
     if (!batch_note(&subscriber->batch, peek->bytes, &reply, peek->consumed - peek->taken, &err)) {
         finish(subscriber, err.text);
         return;
@@ -165,7 +153,7 @@ static void take(struct subscriber *subscriber, const struct resp_reply *head)
     }
     subscriber->is_taking = false;
     peek_end_taking(peek);
-    if (notice_subscribed(subscriber))
+    if (tell_taking(subscriber) && notice_subscribed(subscriber))
         link_poll(subscriber->link, true);
 }
 
@@ -196,7 +184,8 @@ static void wait_for_more(struct subscriber *subscriber, const struct resp_reply
         uv_timer_stop(&subscriber->timer);
         (void)peek_await(peek, 1);
         subscriber->is_taking = true;
-        take(subscriber, head);
+        if (tell_taking(subscriber))
+            take(subscriber, head);
         return;
     }
 
@@ -234,7 +223,7 @@ static void pump(struct subscriber *subscriber, bool is_polled)
     bool is_fresh = false;
     struct err err = {0};
 
-    if (!is_up(subscriber) || subscriber->is_batch_out)
+    if (!is_up(subscriber) || subscriber->is_batch_out || !tell_taking(subscriber))
         return;
     if (subscriber->ending[0] != '\0' && (subscriber->is_paused || peek->consumed >= subscriber->ending_at)) {
         finish(subscriber, subscriber->ending);
@@ -259,7 +248,11 @@ static void pump(struct subscriber *subscriber, bool is_polled)
         }
         if (subscriber->batch.count > 0) {
             forget_incomplete(subscriber);
-            hand_up(subscriber);
+            /* The acknowledgements may stand right before the first messages. */
+            if (!notice_subscribed(subscriber))
+                return;
+            if (!subscriber->is_paused)
+                hand_up(subscriber);
             return;
         }
         if (subscriber->batch.frame_bytes > 0) { /* acknowledgements, and what is for nobody */
@@ -325,6 +318,13 @@ static void on_ack_deadline(uv_timer_t *handle)
 /* --- the link's events
  * -------------------------------------------------------------------------------------------- */
 
+static void begin_reading(struct subscriber *subscriber, int fd)
+{
+    peek_open(&subscriber->peek, fd, link_is_unix(subscriber->link));
+    forget_incomplete(subscriber);
+    subscriber->is_peer_gone = false;
+}
+
 static void on_link_ready(void *arg)
 {
     struct subscriber *subscriber = arg;
@@ -335,11 +335,9 @@ static void on_link_ready(void *arg)
         finish(subscriber, "desynchronised: Redis said more than it was asked for");
         return;
     }
-    peek_open(&subscriber->peek, fd, link_is_unix(subscriber->link));
-    forget_incomplete(subscriber);
+    begin_reading(subscriber, fd);
     subscriber->state = SUBSCRIBING;
     subscriber->batch.acks = 0;
-    subscriber->is_peer_gone = false;
     if (!link_write_raw(subscriber->link, subscriber->subscribe.data, subscriber->subscribe.len, &err)) {
         finish(subscriber, err.text);
         return;
@@ -364,7 +362,7 @@ static void on_link_lost(void *arg, const char *reason)
     uv_timer_stop(&subscriber->timer);
     uv_timer_stop(&subscriber->ack_timer);
     subscriber->is_batch_out = false;
-    subscriber->is_taking = false;
+    subscriber->is_taking = subscriber->is_taking_told = false;
     subscriber->ending[0] = '\0';
     peek_open(&subscriber->peek, -1, false);
     if (was_subscribed)
@@ -406,6 +404,7 @@ bool subscriber_open(const struct subscriber_options *options, struct subscriber
         .redis = options->redis,
         .client_name = options->client_name,
         .is_patient = true,
+        .is_idle = options->is_idle,
         .callbacks = {.on_ready = on_link_ready,
                       .on_lost = on_link_lost,
                       .on_failed = on_link_failed,
@@ -432,6 +431,23 @@ fail:
     buffer_done(&subscriber->subscribe);
     free(subscriber);
     return false;
+}
+
+void subscriber_begin(struct subscriber *subscriber)
+{
+    link_begin(subscriber->link);
+}
+
+bool subscriber_adopt(struct subscriber *subscriber, int fd, struct err *err)
+{
+    if (!link_adopt(subscriber->link, fd, err))
+        return false;
+    begin_reading(subscriber, link_take_socket(subscriber->link, on_readable, subscriber));
+    subscriber->state = SUBSCRIBED;
+    subscriber->failures = 0;
+    if (!subscriber->is_paused)
+        arm(subscriber, 0);
+    return true;
 }
 
 static void release_one(struct subscriber *subscriber)
@@ -489,7 +505,7 @@ void subscriber_consume(struct subscriber *subscriber)
     }
 
     /* The owner is never called from inside its own call: poll, or the timer, does it in the next turn. */
-    if (subscriber->ending[0] != '\0') {
+    if (subscriber->ending[0] != '\0' || subscriber->is_taking_told) {
         arm(subscriber, 0);
     } else if (!subscriber->is_paused) {
         (void)peek_await(peek, 1);
@@ -508,9 +524,20 @@ void subscriber_pause(struct subscriber *subscriber)
     subscriber->is_paused = true;
     if (subscriber->state == SUBSCRIBED) {
         link_poll(subscriber->link, false);
-        if (!subscriber->is_batch_out && subscriber->ending[0] == '\0')
+        /* Unless it has something to tell: that the connection ends, or that it can be kept again. */
+        if (!subscriber->is_batch_out && subscriber->ending[0] == '\0' &&
+            subscriber->is_taking == subscriber->is_taking_told)
             uv_timer_stop(&subscriber->timer);
     }
+}
+
+void subscriber_resume(struct subscriber *subscriber)
+{
+    if (!subscriber->is_paused)
+        return;
+    subscriber->is_paused = false;
+    if (subscriber->state == SUBSCRIBED && !subscriber->is_batch_out)
+        arm(subscriber, 0);
 }
 
 void subscriber_reset(struct subscriber *subscriber, const char *reason)
@@ -526,4 +553,9 @@ void subscriber_reset(struct subscriber *subscriber, const char *reason)
 bool subscriber_is_subscribed(const struct subscriber *subscriber)
 {
     return subscriber->state == SUBSCRIBED;
+}
+
+int subscriber_descriptor(const struct subscriber *subscriber)
+{
+    return subscriber->state == SUBSCRIBED && !subscriber->is_taking ? subscriber->peek.fd : -1;
 }

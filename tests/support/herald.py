@@ -11,7 +11,6 @@
 Everything lives in one temporary directory and ends with the test. HERALD_KEEP=1 in the environment keeps the directory.
 """
 
-import fcntl
 import json
 import os
 import pathlib
@@ -26,7 +25,7 @@ import time
 import unittest
 
 from notify import Notify
-from processes import Process, wait_for
+from processes import Process, free_port, wait_for
 from servers import Http2Receiver, Nghttpd, RedisServer, SmtpScript, SmtpSink
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -129,15 +128,13 @@ class Heraldd:
             "TSAN_OPTIONS": "halt_on_error=0:exitcode=66",
             **self.environment,
         }
-        argv, pass_fds = [HERALDD, "--config", self.config, *self.arguments], []
-        if keep_store and self.notify.stored:
-            names, pass_fds = list(self.notify.stored), list(self.notify.stored.values())
+        argv = [HERALDD, "--config", self.config, *self.arguments]
+        names, pass_fds = self.notify.hand_out() if keep_store else ([], [])
+        if names:
             environment["LISTEN_FDS"] = str(len(names))
             environment["LISTEN_FDNAMES"] = ":".join(names)
-            # LISTEN_PID is the daemon's own: a shell that becomes it knows it. High numbers first, so that no move
-            # overwrites one that is still to be moved.
-            pass_fds = [self._high_copy(descriptor) for descriptor in pass_fds]
-            moves = " ".join(f"{3 + index}<&{descriptor}" for index, descriptor in enumerate(pass_fds))
+            # LISTEN_PID is the daemon's own: a shell that becomes it knows it.
+            moves = " ".join(f"{3 + index}<&{descriptor}-" for index, descriptor in enumerate(pass_fds))
             argv = ["bash", "-c", f'LISTEN_PID=$$ exec "$@" {moves}', "heraldd", *argv]
         self.started_at = time.monotonic()
         self.process = Process(self.name, argv, self.log_path, env=environment, cwd=self.folder, pass_fds=pass_fds)
@@ -146,10 +143,6 @@ class Heraldd:
         if wait_ready:
             self.wait_ready(ready + 1, timeout)
         return self
-
-    @staticmethod
-    def _high_copy(descriptor):
-        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 200)
 
     def state_folder(self):
         folder = self.folder / "state"

@@ -31,7 +31,6 @@ channel = email
 type = smtp
 url = $smtp
 from = orders@shop.example
-connections = 4
 $more
 """
 
@@ -47,7 +46,7 @@ class Recovery(herald.TestCase):
     def store_user(self):
         herald.store_user(self.client, "u-7", email="ada@example.org")
 
-    def start(self, smtp, lease="5s", instance="one", more="", **options):
+    def start(self, smtp, lease="5s", instance="one", more="connections = 4", **options):
         return self.world.heraldd(CONFIG, redis=self.redis.url, smtp=smtp.url, lease=lease, instance=instance,
                                   more=more, **options)
 
@@ -68,10 +67,10 @@ class Recovery(herald.TestCase):
         subjects = [re.search(r"^Subject: (.*)", mail["message"], re.M).group(1) for mail in smtp.mails()]
         return len(subjects), len(set(subjects))
 
-    def sent_and_not_told(self, more=""):
+    def sent_and_not_told(self):
         """Twelve mails whose 250 came while Redis stood still."""
         smtp = self.world.smtp_script({"sequence": {"final": [{"reply": "250 ok", "delay": 1}] * 4}})
-        daemon = self.start(smtp, more=more)
+        daemon = self.start(smtp)
         self.publish(0, 12)
         self.wait(lambda: len(smtp.commands("DATA")) == 4, 10, "four mails on their way")
         self.redis.process.signal(signal.SIGSTOP)
@@ -164,6 +163,20 @@ class Recovery(herald.TestCase):
             daemon.log.wait_event("redis.connected", after=daemon.log.mark())
         self.wait_idle(400, timeout=40)
         self.check_each_once(smtp, 400)
+
+    def test_a_key_of_ours_that_holds_something_foreign_makes_us_forget_no_answer(self):
+        """The outcomes of 32 mails that end together meet a broken index: each is written all the same."""
+        smtp = self.world.smtp_script({"always": {"final": {"reply": "250 ok", "delay": 1}}})
+        daemon = self.start(smtp, more="connections = 32", lease="60s")
+        self.publish(0, 32)
+        self.wait(lambda: len(smtp.commands("DATA")) == 32, 20, "32 mails on their way")
+        self.client.call("SET", "herald:{0}:lease", "foreign")
+        state = herald.State(self.client)
+        self.wait(lambda: all(state.record(eid)["0"].startswith(b"S ") for eid in state.events()), 10, "all noted as sent")
+        refused = daemon.log.count("redis.refused", level="error")
+        self.assertGreater(refused, 0, "and what is wrong is said")
+        self.client.call("DEL", "herald:{0}:lease")
+        self.check_each_once(smtp, 32)
 
     def restart_redis_empty(self):
         self.client.close()

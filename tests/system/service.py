@@ -36,6 +36,34 @@ connections = 2
 $more
 """
 
+CONNECT = """
+[redis]
+url = $redis
+
+[source orders]
+type = pubsub
+channel = order:confirmed
+notification = order-confirmed
+
+[notification order-confirmed]
+channels = email push
+
+[provider mail]
+channel = email
+type = smtp
+url = $smtp
+from = orders@shop.example
+user = shop
+password_file = $password
+starttls = never
+
+[provider phone]
+channel = push
+type = http
+url = $push/push
+ca_file = $ca
+"""
+
 
 class Service(herald.TestCase):
     def setUp(self):
@@ -149,6 +177,41 @@ class Service(herald.TestCase):
         daemon.config.write_text(self.text())
         done = subprocess.run([herald.HERALDD, "--config", daemon.config, "--check"], capture_output=True, text=True, timeout=20)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def check_connections(self, **values):
+        """`heraldd --check --connect` on a mail and a push provider: its exit status and its lines."""
+        config = self.world.folder / "connect.conf"
+        config.write_text(self.world.config(CONNECT, **values))
+        done = subprocess.run([herald.HERALDD, "--config", config, "--check", "--connect"], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.stderr, "")
+        return done.returncode, done.stdout.splitlines()
+
+    def test_check_connect_reaches_redis_and_every_provider_and_sends_nothing(self):
+        smtp = self.world.smtp_script(arguments=["--auth", "shop:secret"])
+        push = self.world.http2_receiver()
+        good, bad = self.world.folder / "good", self.world.folder / "bad"
+        good.write_text("secret")
+        bad.write_text("wrong")
+        values = {"redis": self.redis.url, "smtp": smtp.url, "push": push.url, "ca": push.certificate, "password": good}
+
+        status, lines = self.check_connections(**values)
+        self.assertEqual(status, 0, lines)
+        self.assertRegex(lines[1], r"^redis: reached, version \d+\.\d+$")
+        self.assertEqual(lines[-2:], ["provider mail: reached", "provider phone: reached"])
+        self.assertEqual((smtp.mails(), push.count()), ([], 0))
+        self.assertEqual(len(smtp.commands("AUTH")), 1)
+
+        status, lines = self.check_connections(**{**values, "password": bad})
+        self.assertEqual(status, 69)
+        self.assertRegex(lines[-2], r"^provider mail: Login denied: 5\d\d ")
+        self.assertEqual(lines[-1], "provider phone: reached")
+
+        other = self.world.http2_receiver()
+        port = herald.free_port()
+        status, lines = self.check_connections(**{**values, "ca": other.certificate, "redis": f"redis://127.0.0.1:{port}/0"})
+        self.assertEqual(status, 69)
+        self.assertRegex(lines[1], r"^redis: FAILED: .*refused")
+        self.assertRegex(lines[-1], r"^provider phone: .*certificate")
 
     @unittest.skipIf(os.environ.get("HERALD_SANITIZE"), "one checker at a time")
     def test_valgrind_finds_nothing_from_start_to_end(self):

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "sandbox.h"
 
@@ -137,5 +138,15 @@ Test(inifile, a_file_that_cannot_be_read_is_said_by_name)
     cr_expect_not(inifile_read("nothing.ini", &callbacks, &err));
     cr_expect_str_eq(err.text, "nothing.ini: No such file or directory");
     cr_expect_not(inifile_read("templates", &callbacks, &err));
-    cr_expect_str_eq(err.text, "templates: Is a directory");
+    cr_expect_str_eq(err.text, "templates: expected a regular file");
+}
+
+Test(inifile, a_fifo_is_refused_without_waiting_for_it, .timeout = 10)
+{
+    struct heard heard = {.text = ""};
+    struct inifile_callbacks callbacks = {.on_section = on_section, .on_entry = on_entry, .arg = &heard};
+    struct err err = {.text = ""};
+    cr_assert_eq(mkfifo("pipe.conf", 0600), 0);
+    cr_expect_not(inifile_read("pipe.conf", &callbacks, &err));
+    cr_expect_str_eq(err.text, "pipe.conf: expected a regular file");
 }

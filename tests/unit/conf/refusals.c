@@ -188,7 +188,7 @@ Test(refusals, options_that_do_not_fit_together_are_refused)
         {"[source orders]\ntype = stream\nnotification = order-confirmed\n" NOTIFICATION,
          "herald.conf:1: [source orders] stream: required"},
         {SOURCE "stream = a\n" NOTIFICATION,
-         "herald.conf:5: [source orders] stream: not for type = pubsub: give each its own [source]"},
+         "herald.conf:4: [source orders] stream: not for type = pubsub: give each its own [source]"},
         {"[source orders]\ntype = stream\nstream = a\nchannel = a\n" NOTIFICATION,
          "herald.conf:4: [source orders] channel: not for type = stream: give each its own [source]"},
         {"[source orders]\nchannel = a\n" NOTIFICATION,

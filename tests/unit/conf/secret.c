@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "sandbox.h"
 
@@ -139,4 +140,13 @@ Test(secret, keys_that_are_weak_or_too_many_are_refused_by_line)
         cr_expect_str_eq(err.text, rows[i].complaint);
         cr_expect_eq(count, 7);
     }
+}
+
+Test(secret, a_fifo_is_refused_without_waiting_for_it, .timeout = 10)
+{
+    char *secret = NULL;
+    struct err err = {.text = ""};
+    cr_assert_eq(mkfifo("pipe", 0600), 0);
+    cr_expect_not(secret_read(".", "pipe", &secret, &err));
+    cr_expect_str_eq(err.text, "./pipe: expected a regular file");
 }

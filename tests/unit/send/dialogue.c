@@ -93,6 +93,13 @@ Test(dialogue, an_enhanced_code_counts_only_if_its_class_is_the_codes)
         cr_expect_str_eq(HEAR(READY, rows[i].line).enhanced, rows[i].enhanced, "%s", rows[i].line);
 }
 
+Test(dialogue, an_enhanced_code_does_not_outlive_its_code_within_a_reply)
+{
+    expect(HEAR(READY, "550-5.1.1 gone", "250 ok after all"), STAGE_MAIL, 250, "", "5.1.1 gone ok after all");
+    expect(HEAR(READY, "450-4.2.1 busy", "550-5.1.1 gone", "550 really"), STAGE_MAIL, 550, "5.1.1",
+           "4.2.1 busy 5.1.1 gone really");
+}
+
 Test(dialogue, controls_become_spaces_and_no_character_is_cut)
 {
     char line[300] = "550 ";

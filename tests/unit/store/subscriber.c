@@ -3,6 +3,7 @@
 #include "herald/subscriber.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <hiredis/hiredis.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -44,6 +45,9 @@ struct world {
 
     size_t received, wanted;
     bool is_held;
+    bool is_taking;
+    unsigned takings;
+    bool is_idle;
     uint64_t last_number; /* flood: each message is the next number */
     bool is_out_of_order;
     struct incoming last; /* its bytes are a copy, owned */
@@ -83,6 +87,7 @@ static void on_lost(void *arg, const char *reason)
 
     cr_assert_not(world->is_held, "a batch was out");
     world->lost++;
+    world->is_taking = false;
     snprintf(world->reason, sizeof(world->reason), "%s", reason);
     if (world->when_lost != NULL)
         world->when_lost(world);
@@ -149,6 +154,16 @@ static void on_batch(void *arg, const struct incoming *messages, size_t count)
         subscriber_consume(world->subscriber);
 }
 
+static void on_taking(void *arg, bool is_taking)
+{
+    struct world *world = arg;
+
+    cr_assert_neq(is_taking, world->is_taking);
+    world->is_taking = is_taking;
+    world->takings += is_taking;
+    cr_assert_eq(subscriber_descriptor(world->subscriber) < 0, is_taking);
+}
+
 static void release(struct world *world)
 {
     cr_assert(world->is_held);
@@ -172,10 +187,12 @@ static void open_it(struct world *world)
         .client_name = "herald-sub",
         .channels = channels,
         .channel_count = 2,
+        .is_idle = world->is_idle,
         .callbacks = {.on_subscribed = on_subscribed,
                       .on_lost = on_lost,
                       .on_failed = on_failed,
                       .on_batch = on_batch,
+                      .on_taking = on_taking,
                       .arg = world},
     };
 
@@ -207,6 +224,11 @@ static bool has_failed_twice(void *arg)
 static bool is_held(void *arg)
 {
     return ((struct world *)arg)->is_held;
+}
+
+static bool is_safe_again(void *arg)
+{
+    return !((struct world *)arg)->is_taking;
 }
 
 static bool is_gone(void *arg)
@@ -948,5 +970,164 @@ Test(subscriber, it_may_be_closed_with_a_batch_out_and_an_answer_too_late_is_ign
     AWAIT(&world, is_held);
     cr_assert_str_eq(world.last.bytes, "and another one of these");
     subscriber_retry(world.subscriber, 1000);
+    end(&world);
+}
+
+/* ── from one process to the next ── */
+
+/* A copy of the socket of a subscription to a real server, whose owner has ended with a batch unanswered. */
+static int leave_behind(struct world *world)
+{
+    world->answer = HOLD;
+    publish_numbers(world, "1", "3");
+    AWAIT(world, is_held);
+    int copy = dup(subscriber_descriptor(world->subscriber));
+    cr_assert_geq(copy, 0);
+    world->is_held = false;
+    close_it(world);
+    AWAIT(world, is_gone);
+    world->answer = CONSUME;
+    world->is_closed = false;
+    world->last_number = 0;
+    world->received = world->subscribed = 0;
+    world->last_subscription = 1; /* offsets begin anew */
+    return copy;
+}
+
+static void open_idle(struct world *world)
+{
+    world->is_idle = true;
+    open_it(world);
+    (void)loop_until(&world->loop, is_never, NULL, 50);
+    cr_assert_not(subscriber_is_subscribed(world->subscriber));
+    cr_assert_eq(world->failed + world->lost + world->subscribed, 0);
+}
+
+Test(subscriber, an_adopted_subscription_goes_on_where_the_last_owner_stopped)
+{
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct world world;
+        struct err err = {0};
+        int mark = 5000; /* the last owner was waiting for so much */
+
+        begin_subscribed(&world, kind, NULL);
+        int fd = leave_behind(&world);
+        setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark));
+        publish_numbers(&world, "4", "1000");
+        open_idle(&world);
+        cr_assert(subscriber_adopt(world.subscriber, fd, &err), "%s", err.text);
+        cr_assert(subscriber_is_subscribed(world.subscriber));
+        AWAIT_MESSAGES(&world, 1000);
+        publish_numbers(&world, "1001", "1001");
+        AWAIT_MESSAGES(&world, 1001);
+        cr_assert_not(world.is_out_of_order);
+        cr_assert_eq(world.subscribed, 0, "it stood already");
+        cr_assert_eq(world.lost + world.failed, 0);
+        end(&world);
+    }
+}
+
+Test(subscriber, an_adopted_socket_whose_peer_is_gone_is_drained_and_replaced)
+{
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct world world;
+        struct err err = {0};
+
+        begin_subscribed(&world, kind, NULL);
+        int fd = leave_behind(&world);
+        redis_server_kill(world.server);
+        redis_server_start(world.server);
+        open_idle(&world);
+        cr_assert(subscriber_adopt(world.subscriber, fd, &err), "%s", err.text);
+        AWAIT(&world, is_lost);
+        cr_assert_eq(world.received, 3);
+        AWAIT(&world, is_subscribed);
+        cr_assert_eq(world.subscribed, 1);
+        publish_numbers(&world, "4", "4");
+        AWAIT_MESSAGES(&world, 4);
+        cr_assert_not(world.is_out_of_order);
+        end(&world);
+    }
+}
+
+Test(subscriber, what_can_not_be_polled_is_not_adopted_and_closed)
+{
+    struct world world;
+    struct err err = {0};
+    FILE *file = tmpfile();
+
+    begin_with_server(&world, 0, NULL);
+    int fd = dup(fileno(file));
+    fclose(file);
+    open_idle(&world);
+    cr_assert_not(subscriber_adopt(world.subscriber, fd, &err));
+    cr_assert_eq(fcntl(fd, F_GETFD), -1);
+    cr_assert_not(subscriber_is_subscribed(world.subscriber));
+    subscriber_begin(world.subscriber);
+    AWAIT(&world, is_subscribed);
+    end(&world);
+}
+
+Test(subscriber, taking_is_told_before_it_begins_and_when_the_message_is_safe)
+{
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct world world;
+        size_t len = 1000 * KIB;
+        char *payload = make_payload(len);
+
+        begin_subscribed(&world, kind, NULL);
+        world.answer = HOLD;
+        cr_assert_eq(redis_server_publish(world.server, "orders", payload, len), 1);
+        AWAIT(&world, is_held);
+        cr_assert(world.is_taking);
+        release(&world);
+        subscriber_pause(world.subscriber); /* which must not cost the socket its place */
+        AWAIT(&world, is_safe_again);
+        subscriber_resume(world.subscriber);
+        cr_assert_eq(world.takings, 1);
+        cr_assert_geq(subscriber_descriptor(world.subscriber), 0);
+        world.answer = CONSUME;
+        publish(&world, "what can be seen whole");
+        AWAIT_MESSAGES(&world, 2);
+        cr_assert_eq(world.takings, 1);
+        end(&world);
+        free(payload);
+    }
+}
+
+Test(subscriber, a_message_right_behind_the_acknowledgements_is_no_hindrance)
+{
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct world world;
+        size_t len = 0;
+        char *reply = make_reply("orders", "the first event", 15, &len);
+        char both[512];
+
+        begin(&world);
+        listen_to(&world, kind);
+        open_it(&world);
+        int fd = accept_it(&world);
+        snprintf(both, sizeof(both), "%s%.*s", ACKS, (int)len, reply);
+        say_text(fd, both);
+        AWAIT_MESSAGES(&world, 1);
+        cr_assert_eq(world.subscribed, 1);
+        end(&world);
+        close(fd);
+        free(reply);
+    }
+}
+
+Test(subscriber, a_paused_one_goes_on_when_it_is_resumed)
+{
+    struct world world;
+
+    begin_subscribed(&world, 0, NULL);
+    subscriber_pause(world.subscriber);
+    publish_numbers(&world, "1", "1500");
+    (void)loop_until(&world.loop, is_never, NULL, 50);
+    cr_assert_eq(world.batches, 0);
+    subscriber_resume(world.subscriber);
+    AWAIT_MESSAGES(&world, 1500);
+    cr_assert_not(world.is_out_of_order);
     end(&world);
 }
