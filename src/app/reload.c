@@ -34,6 +34,7 @@ void reload_apply(struct daemon *daemon)
         config_unref(next);
     } else {
         intake_reload(daemon->intake, next);
+        intake_reload(daemon->stream_intake, next);
         upkeep_reload(daemon->upkeep, next);
         log_set_level(next->log_level);
         config_unref(daemon->config);
@@ -80,7 +81,7 @@ static void on_loaded(uv_work_t *work, int status)
         say_loaded(daemon);
         return;
     }
-    if (intake_is_idle(daemon->intake))
+    if (daemon_is_idle(daemon))
         reload_apply(daemon);
 }
 

@@ -126,7 +126,7 @@ static void on_result(struct intake *intake, struct arrival *arrival, const stru
         return;
     }
     counters->received++;
-    say_event(LOG_LEVEL_DEBUG, "event.received", "read off the socket", arrival, NULL);
+    say_event(LOG_LEVEL_DEBUG, "event.received", "read", arrival, NULL);
     if (result->verdict == ACCEPT_NEW) {
         on_new(intake, arrival, result, round);
     } else if (result->verdict == ACCEPT_CONFLICT) {
