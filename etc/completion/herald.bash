@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Completion of heraldctl and heraldd in bash. What there is to say is read from the program's own --help, so that a new
 # command or option is completed from its first day.
 

@@ -24,7 +24,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG = 1
 CLONE_NEWNET = 0x40000000
 CGROUPS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
-ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", "TERM": "dumb",
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", "TERM": "dumb",
                "DEBIAN_FRONTEND": "noninteractive", "SYSTEMD_PAGER": "cat", "SYSTEMD_COLORS": "0"}
 
 
@@ -45,8 +45,10 @@ def can_boot(root):
         return "needs root"
     if not shutil.which("systemd-nspawn"):
         return "systemd-nspawn is not installed"
+    before = cgroup_folders()
     tried = subprocess.run(nspawn(root, "/bin/true"), env=NSPAWN_ENVIRONMENT, stdin=subprocess.DEVNULL,
                            capture_output=True, text=True, timeout=60)
+    remove_cgroups(before)
     return None if tried.returncode == 0 else f"systemd-nspawn can't run here: {tried.stderr.strip()}"
 
 
@@ -55,13 +57,26 @@ def cgroup_folders():
     return {path for top in CGROUPS for name in ("payload", "supervisor") if (path := pathlib.Path(top, name)).is_dir()}
 
 
+def remove_cgroups(before):
+    """Those that were not there before, once the last of their processes is gone."""
+    def remove(top):
+        for folder, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+        return not top.exists()
+
+    for top in cgroup_folders() - before:
+        wait_for(lambda: remove(top), 10, f"an empty {top}")
+
+
 class Container:
     def __init__(self, root, folder):
-        self.after = []
-        self.folders_before = cgroup_folders()
+        self.journal_from = 0
+        self.cgroups_before = cgroup_folders()
         self.process = Process("container", nspawn(root, "--boot"), pathlib.Path(folder) / "console",
                                env=NSPAWN_ENVIRONMENT,
-                               preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+                               preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM))
+        self.leader = None
         try:
             self.leader = wait_for(self._find_leader, 30, lambda: f"a booting systemd\n{self.process.tail()}")
             wait_for(self._is_up, 60, lambda: f"a booted systemd\n{self.process.tail()}")
@@ -88,16 +103,18 @@ class Container:
         return said in ("running", "degraded")
 
     def close(self):
-        """Powered off; where that takes too long, gone."""
+        """Powered off; where that takes too long, gone. Its first process has to go first: it would outlive nspawn."""
         if self.process.is_running():
             self.process.signal(signal.SIGTERM)
-            with contextlib.suppress(AssertionError):
+            try:
                 self.process.wait(30)
+            except AssertionError:
+                if self.leader:
+                    os.kill(self.leader, signal.SIGKILL)
+        with contextlib.suppress(AssertionError):
+            self.process.wait(10)
         self.process.kill()
-        for top in cgroup_folders() - self.folders_before:
-            for folder in sorted(top.rglob("*/"), reverse=True) + [top]:
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+        remove_cgroups(self.cgroups_before)
 
     # What a person at its console does.
 
@@ -131,16 +148,18 @@ class Container:
 
     def mark(self):
         """The journal is read from here on."""
-        said = self.run("journalctl", "--quiet", "--show-cursor", "--lines=0").stdout
-        self.after = ["--after-cursor=" + said.partition("cursor: ")[2].strip()]
+        last = json.loads(self.run("journalctl", "--output=json", "--quiet", "--lines=1").stdout)
+        self.journal_from = int(last["__REALTIME_TIMESTAMP"]) + 1
 
     def journal(self, unit="heraldd.service", **fields):
         """The lines of a unit, or those about it by systemd itself, whose fields have these values; oldest first."""
         whose = [f"_SYSTEMD_UNIT={unit}"] if unit else []
         self.run("journalctl", "--sync")
-        said = self.run("journalctl", "--output=json", "--quiet", *self.after, *whose,
+        said = self.run("journalctl", "--output=json", "--quiet", *whose,
                         *(f"{name}={value}" for name, value in fields.items())).stdout
-        return [json.loads(line) for line in said.splitlines()]
+        # Chosen here: journalctl 252 with --after-cursor and a field leaves out the first line that has it.
+        return [line for line in map(json.loads, said.splitlines())
+                if int(line["__REALTIME_TIMESTAMP"]) >= self.journal_from]
 
     def redis(self, **options):
         """A client of the Redis in it: the connection is made in its network."""
