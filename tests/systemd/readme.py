@@ -40,7 +40,7 @@ class Readme(TestCase):
         outcomes = {
             "apt-get install": lambda: self.debian.path("/usr/bin/heraldd").exists(),
             "enable --now heraldd ": lambda: self.debian.show("heraldd", "ActiveState") == "active",
-            "LoadCredential": lambda: "mail-password" in self.debian.show("heraldd", "LoadCredential"),
+            "LoadCredential": lambda: self.debian.path("/run/credentials/heraldd.service/mail-password").exists(),
             "heraldd@shop2": lambda: "running" in self.debian.show("heraldd@shop2", "StatusText"),
             "apt-get purge": lambda: not self.debian.path("/usr/bin/heraldd").exists(),
         }
