@@ -39,7 +39,9 @@ enum source_type { SOURCE_PUBSUB, SOURCE_STREAM };
 struct config_source {
     char *name;
     enum source_type type;
-    char *channel;                               /* pub/sub channel, or the stream's key */
+    char *channel;                               /* pub/sub: owned; NULL for a stream */
+    char *stream;                                /* the stream's key: owned; NULL for pub/sub */
+    bool trim;                                   /* stream: what every group has done with is removed */
     char *space;                                 /* default: the notification's name */
     char *id_member;                             /* NULL: eventId, else orderId */
     char *volatile_members[CONFIG_MAX_LIST + 1]; /* default: confirmedAt */
@@ -113,6 +115,7 @@ struct config {
     /* [herald] */
     char *instance;  /* default: host name */
     char *prefix;    /* of every Redis key; default herald */
+    char *group;     /* consumer group in every stream; default: the prefix */
     char *templates; /* directory; relative paths are relative to the file */
     enum log_level log_level;
     enum log_format log_format;

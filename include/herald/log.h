@@ -62,6 +62,7 @@ enum log_key {
     LOG_KEY_REASON,
     LOG_KEY_COUNT,
     LOG_KEY_OFFSET,
+    LOG_KEY_ENTRY,        /* of a stream: its id */
     LOG_KEY_COUNT_OF_KEYS /* not a key */
 };
 

@@ -16,22 +16,12 @@
 #include "herald/config.h"
 #include "herald/err.h"
 #include "herald/event.h"
+#include "herald/incoming.h"
 
 typedef struct uv_loop_s uv_loop_t;
 struct subscriber;
 
-#define SUBSCRIBER_MAX_BATCH 512 /* messages handed up at once: bounds the memory of one round */
 #define SUBSCRIBER_PEEK_BYTES (EVENT_MAX_BYTES + 4096) /* a whole largest event with its frame */
-
-struct subscriber_message {
-    size_t channel_index; /* into options.channels */
-    const char *bytes;    /* borrowed until subscriber_consume or the end of on_batch's batch */
-    size_t len;
-    uint64_t offset;   /* bytes since this subscription began: names the message in a complaint */
-    size_t total_len;  /* == len, or, when is_too_large, what the publisher sent */
-    bool is_too_large; /* total_len > EVENT_MAX_BYTES: bytes holds only its beginning (1 KiB); the rest is not
-                          looked at */
-};
 
 /* All five are needed. Any subscriber_* function may be called from inside; none of them calls back before it
  * returns. */
@@ -44,10 +34,11 @@ struct subscriber_callbacks {
     void (*on_lost)(void *arg, const char *reason);
     /* An attempt to subscribe failed (`attempt` counts from 1 since the last one that stood). For the log. */
     void (*on_failed)(void *arg, unsigned attempt, const char *reason);
-    /* A batch; one at a time. The owner answers later with subscriber_consume or subscriber_retry, also from
+    /* A batch of at most INCOMING_MAX_BATCH messages, whose `origin` is a place in options.channels; one at
+     * a time. The owner answers later with subscriber_consume or subscriber_retry, also from
      * inside. Canary messages are in it like any other (their channel is one of options.channels), so that
      * they prove the whole path. */
-    void (*on_batch)(void *arg, const struct subscriber_message *messages, size_t count);
+    void (*on_batch)(void *arg, const struct incoming *messages, size_t count);
     /* What is in the socket no longer begins with a whole reply (true), or does so again (false): a message
      * that can't be seen whole is received before it is safe. Told before its first byte leaves, and after it
      * was consumed; not when the connection ends meanwhile. Meant for whoever keeps the descriptor. */

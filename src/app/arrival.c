@@ -18,6 +18,11 @@ void arrival_read(struct arrival *arrival, int64_t now_ms, int64_t dedupe_window
     arrival->bytes = arrival->message;
     arrival->len = arrival->message_len;
     buffer_init(&arrival->payload, PAYLOAD_MAX_BYTES);
+    if (arrival->refusal != NULL) {
+        arrival->is_rejected = true;
+        err_set(&arrival->reason, ERR_INPUT, "%s", arrival->refusal);
+        return;
+    }
     if (arrival->total_len > arrival->message_len || arrival->total_len > EVENT_MAX_BYTES) {
         arrival->is_rejected = true;
         err_set(&arrival->reason, ERR_INPUT, "too large: %zu bytes, at most %d are taken", arrival->total_len,

@@ -14,12 +14,14 @@
 
 struct arrival {
     const struct config_source *source; /* borrowed from the batch's snapshot */
-    const char *message;                /* as it came: borrowed from the subscriber until the batch is done */
+    const char *message;                /* as it came: borrowed from its source until the batch is done */
     size_t message_len;
     size_t total_len; /* more than message_len if it was too large to keep */
     uint64_t offset;
-    char *opened;      /* owned: the body of a signed envelope, else NULL */
-    const char *bytes; /* the event: message or opened */
+    const char *entry;   /* of a stream: its id, borrowed likewise; else NULL */
+    const char *refusal; /* NULL; else why it can't be an event, whatever it says */
+    char *opened;        /* owned: the body of a signed envelope, else NULL */
+    const char *bytes;   /* the event: message or opened */
     size_t len;
     bool is_rejected;
     struct err reason;          /* why, if it is */

@@ -6,6 +6,7 @@
 
 #include "daemon_private.h"
 #include "herald/clock.h"
+#include "herald/fault.h"
 #include "herald/log.h"
 #include "herald/reply.h"
 #include "service.h"
@@ -107,8 +108,10 @@ void connection_on_recovered(void *arg, const struct recovery_counts *counts)
         LOG(LOG_LEVEL_NOTICE, "lease.released",
             "leases whose answer was lost on the way go back to the queue",
             log_int(LOG_KEY_COUNT, (int64_t)counts->released));
+    FAULT("recovered-not-cleared");
     if (!daemon->is_recovered && daemon->journal != NULL)
         journal_clear(daemon->journal);
+    FAULT("journal-cleared");
     daemon->has_forgotten = false;
     daemon->is_recovered = true;
     daemon->is_usable = true;
@@ -206,6 +209,8 @@ static void on_proved(void *arg, const struct redisReply *reply)
 {
     struct daemon *daemon = arg;
     for (size_t i = 0; i < reply_count(reply) && i < daemon->config->source_count; i++) {
+        if (daemon->config->sources[i].type != SOURCE_PUBSUB)
+            continue; /* a stream keeps what comes while nobody reads */
         const struct redisReply *proved = reply_at(reply, i);
         bool is_known = reply_text(proved, NULL) != NULL;
         if (!is_known && !daemon->is_gap_certain)
@@ -276,7 +281,7 @@ void connection_on_subscribed(void *arg)
 {
     struct daemon *daemon = arg;
     LOG(LOG_LEVEL_NOTICE, "redis.subscribed", "every subscription is acknowledged",
-        log_int(LOG_KEY_COUNT, (int64_t)daemon->config->source_count));
+        log_int(LOG_KEY_COUNT, (int64_t)daemon->channel_count));
     daemon->owes_gap = true;
     daemon->is_gap_certain = daemon->has_stood || handover_has_heirs(daemon->handover);
     daemon->has_stood = true;
@@ -312,6 +317,39 @@ void connection_on_canary_missed(void *arg)
     if (handover_has_heirs(daemon->handover))
         return; /* it is held, and its canaries wait */
     subscriber_reset(daemon->subscriber, "two canaries were published and did not come through");
+}
+
+/* ── the streams ── */
+
+void connection_on_reading(void *arg)
+{
+    struct daemon *daemon = arg;
+    LOG(LOG_LEVEL_NOTICE, "redis.reading", "every stream has our consumer group",
+        log_int(LOG_KEY_COUNT, (int64_t)daemon->stream_count));
+    daemon_become_ready(daemon);
+}
+
+void connection_on_unread(void *arg, const char *reason)
+{
+    const struct daemon *daemon = arg;
+    if (!daemon->is_ending)
+        LOG(LOG_LEVEL_WARNING, "redis.lost", "the streams' connection is gone; entries wait in Redis",
+            log_text(LOG_KEY_REASON, reason));
+}
+
+void connection_on_unreadable(void *arg, unsigned attempt, const char *reason)
+{
+    (void)arg;
+    if (log_is_worth_repeating(attempt))
+        LOG(LOG_LEVEL_WARNING, "redis.unreachable", "the streams' connection can't be made; trying for ever",
+            log_text(LOG_KEY_REASON, reason), log_int(LOG_KEY_ATTEMPT, attempt));
+}
+
+void connection_on_stream_refused(void *arg, size_t origin, const char *reason)
+{
+    const struct daemon *daemon = arg;
+    LOG(LOG_LEVEL_ERROR, "redis.refused", "this stream can't be read; trying for ever",
+        log_text(LOG_KEY_SOURCE, daemon->stream_sources[origin]), log_text(LOG_KEY_REASON, reason));
 }
 
 struct link_callbacks connection_commands(struct daemon *daemon)

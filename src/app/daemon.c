@@ -1,7 +1,7 @@
 /* The daemon: one loop, three connections' worth of callbacks, and the order in which all begins and ends.
  *
- *     start    log → loop → command link → ledger → dispatch (lanes) → intake → upkeep → subscriber
- *     READY    Redis is fit, and every subscription is acknowledged
+ *     start    log → loop → command link → ledger → dispatch (lanes) → intakes → upkeep → subscriber → reader
+ *     READY    Redis is fit, every subscription is acknowledged and every stream has our group
  *     drain    nothing is claimed; what has not begun is given back; events are accepted, leased to nobody,
  * to the last moment end      subscriber → upkeep → command link (every answer under way comes back as lost)
  * → dispatch (threads) → loop
@@ -20,6 +20,7 @@
 #include "daemon_private.h"
 #include "herald/clock.h"
 #include "herald/encode.h"
+#include "herald/fault.h"
 #include "herald/hash.h"
 #include "herald/log.h"
 #include "service.h"
@@ -27,9 +28,19 @@
 #define DRAIN_POLL_MS 20
 #define LAST_WORDS_MS 2000 /* for answers under way and for threads to end, once the drain is over */
 #define STATUS_EVERY_S 5
-#define NOT_USABLE_RETRY_MS 50 /* messages wait in the socket until Redis can be built on */
+#define NOT_TAKEN_RETRY_MS 50 /* what came in waits until Redis can be built on, or a reload is done */
 
 /* ── ready, status, watchdog ── */
+
+static bool is_reading(const struct daemon *daemon)
+{
+    return daemon->reader == NULL || reader_is_reading(daemon->reader);
+}
+
+bool daemon_is_idle(const struct daemon *daemon)
+{
+    return intake_is_idle(daemon->intake) && intake_is_idle(daemon->stream_intake);
+}
 
 void daemon_write_status(const struct daemon *daemon, char ret[DAEMON_STATUS_BYTES])
 {
@@ -40,6 +51,7 @@ void daemon_write_status(const struct daemon *daemon, char ret[DAEMON_STATUS_BYT
     const char *what = daemon->is_draining                             ? "draining"
                        : !daemon->is_usable                            ? "waiting for Redis"
                        : !subscriber_is_subscribed(daemon->subscriber) ? "waiting for the subscription"
+                       : !is_reading(daemon)                           ? "waiting for the streams"
                                                                        : "running";
     snprintf(ret, DAEMON_STATUS_BYTES,
              "%s; received %" PRIu64 " accepted %" PRIu64 " duplicate %" PRIu64 " rejected %" PRIu64
@@ -58,7 +70,8 @@ void daemon_say_status(const struct daemon *daemon)
 
 void daemon_become_ready(struct daemon *daemon)
 {
-    if (daemon->is_ready || !daemon->is_usable || !subscriber_is_subscribed(daemon->subscriber))
+    if (daemon->is_ready || !daemon->is_usable || !subscriber_is_subscribed(daemon->subscriber) ||
+        !is_reading(daemon))
         return;
     daemon->is_ready = true;
     char status[DAEMON_STATUS_BYTES];
@@ -108,26 +121,56 @@ static void on_second(void *arg)
 
 /* ── batches ── */
 
-/* The daemon's subscription, or that of an earlier process: never both at a time. */
-static void read_batch(struct daemon *daemon, struct subscriber *from,
-                       const struct subscriber_message *messages, size_t count)
+/* A new configuration takes over when both intakes are idle at once, so neither begins another batch. */
+static bool can_take(const struct daemon *daemon)
 {
-    if (!daemon->is_usable) {
-        subscriber_retry(from, NOT_USABLE_RETRY_MS);
+    return daemon->is_usable && daemon->next == NULL;
+}
+
+static void apply_next(struct daemon *daemon)
+{
+    if (daemon->next != NULL && daemon_is_idle(daemon))
+        reload_apply(daemon);
+}
+
+static void on_entries(void *arg, const struct incoming *entries, size_t count)
+{
+    struct daemon *daemon = arg;
+    if (can_take(daemon))
+        intake_batch(daemon->stream_intake, entries, count);
+    else
+        reader_retry(daemon->reader, NOT_TAKEN_RETRY_MS);
+}
+
+static void on_entries_done(void *arg, bool is_safe, int64_t delay_ms)
+{
+    struct daemon *daemon = arg;
+    apply_next(daemon);
+    if (is_safe)
+        reader_consume(daemon->reader);
+    else
+        reader_retry(daemon->reader, delay_ms);
+}
+
+/* The daemon's subscription, or that of an earlier process: never both at a time. */
+static void read_batch(struct daemon *daemon, struct subscriber *from, const struct incoming *messages,
+                       size_t count)
+{
+    if (!can_take(daemon)) {
+        subscriber_retry(from, NOT_TAKEN_RETRY_MS);
         return;
     }
     daemon->reading = from;
     intake_batch(daemon->intake, messages, count);
 }
 
-static void on_batch(void *arg, const struct subscriber_message *messages, size_t count)
+static void on_batch(void *arg, const struct incoming *messages, size_t count)
 {
     struct daemon *daemon = arg;
     read_batch(daemon, daemon->subscriber, messages, count);
 }
 
-static void on_old_batch(void *arg, struct subscriber *from, const struct subscriber_message *messages,
-                         size_t count)
+static void on_old_batch(void *arg, struct subscriber *from, const struct incoming *messages, size_t count)
 {
     read_batch(arg, from, messages, count);
 }
@@ -135,8 +178,7 @@ static void on_old_batch(void *arg, struct subscriber *from, const struct subscr
 static void on_batch_done(void *arg, bool is_safe, int64_t delay_ms)
 {
     struct daemon *daemon = arg;
-    if (daemon->next != NULL)
-        reload_apply(daemon);
+    apply_next(daemon);
     struct subscriber *from = daemon->reading;
     daemon->reading = NULL;
     if (from == NULL) /* it is closed: the answer came with the end of the command link */
@@ -181,11 +223,22 @@ static void on_recovery_closed(void *arg)
     dispatch_close(daemon->dispatch, LAST_WORDS_MS, on_dispatch_closed, daemon);
 }
 
+static void on_reader_closed(void *arg)
+{
+    struct daemon *daemon = arg;
+    daemon->reader = NULL;
+    recovery_close(daemon->recovery, on_recovery_closed, daemon);
+}
+
+/* Behind the command link: a batch whose accepts were under way has come back as lost by now. */
 static void on_commands_closed(void *arg)
 {
     struct daemon *daemon = arg;
     daemon->commands = NULL;
-    recovery_close(daemon->recovery, on_recovery_closed, daemon);
+    if (daemon->reader != NULL)
+        reader_close(daemon->reader, on_reader_closed, daemon);
+    else
+        on_reader_closed(daemon);
 }
 
 static void on_upkeep_closed(void *arg)
@@ -212,6 +265,7 @@ static void on_handover_closed(void *arg)
 static void end(struct daemon *daemon)
 {
     daemon->is_ending = true;
+    FAULT("drained");
     daemon->reading = NULL;
     uv_timer_stop(&daemon->drain);
     handover_close(daemon->handover, on_handover_closed, daemon);
@@ -228,7 +282,7 @@ static void on_drain_timer(uv_timer_t *timer)
     /* Events are accepted to the last moment: nobody can tell a stop from a restart. */
     handover_pause(daemon->handover);
     subscriber_pause(daemon->subscriber);
-    bool is_quiet = intake_is_idle(daemon->intake) && link_pending(daemon->commands) == 0;
+    bool is_quiet = daemon_is_idle(daemon) && link_pending(daemon->commands) == 0;
     if (!is_quiet && daemon->is_usable &&
         clock_mono_ms() < daemon->drain_until_mono_ms + (is_hurried ? 0 : LAST_WORDS_MS))
         return;
@@ -262,11 +316,16 @@ static void on_terminate(uv_signal_t *signal, int number)
         return;
     }
     daemon->is_draining = true;
+    FAULT("drain-begun");
     say_stopping(daemon);
     daemon->drain_until_mono_ms = clock_mono_ms() + daemon->config->drain_timeout_ms;
     service_extend(daemon->config->drain_timeout_ms + 2 * LAST_WORDS_MS);
     upkeep_leave(daemon->upkeep);
     intake_drain(daemon->intake);
+    intake_drain(daemon->stream_intake);
+    /* Entries are safe where they are, and another instance has them at once. */
+    if (daemon->reader != NULL)
+        reader_pause(daemon->reader);
     dispatch_drain(daemon->dispatch);
     uv_timer_start(&daemon->drain, on_drain_timer, 0, DRAIN_POLL_MS);
 }
@@ -285,23 +344,56 @@ static void name_ourselves(struct daemon *daemon)
              config->instance);
     snprintf(daemon->client_names[1], sizeof daemon->client_names[1], "herald-subscriber-%.64s",
              config->instance);
+    snprintf(daemon->client_names[2], sizeof daemon->client_names[2], "herald-reader-%.64s",
+             config->instance);
+}
+
+/* Each source to whom it is read by. The names are those of the first snapshot, which we keep to the end. */
+static void sort_sources(struct daemon *daemon)
+{
+    for (size_t i = 0; i < daemon->first->source_count; i++) {
+        const struct config_source *source = &daemon->first->sources[i];
+        if (source->type == SOURCE_STREAM) {
+            daemon->streams[daemon->stream_count] = (struct reader_stream){source->stream, source->trim};
+            daemon->stream_sources[daemon->stream_count++] = source->name;
+        } else {
+            daemon->channels[daemon->channel_count] = source->channel;
+            daemon->channel_sources[daemon->channel_count++] = source->name;
+        }
+    }
+    daemon->channels[daemon->channel_count] = daemon->canary_channel;
+}
+
+static bool open_reader(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->first;
+    const struct reader_options options = {
+        .loop = &daemon->loop,
+        .redis = &config->redis,
+        .client_name = daemon->client_names[2],
+        .streams = daemon->streams,
+        .stream_count = daemon->stream_count,
+        .group = config->group,
+        .consumer = config->instance,
+        .claim_idle_ms = config->lease_ms + config->lease_margin_ms,
+        .callbacks = {.on_reading = connection_on_reading,
+                      .on_lost = connection_on_unread,
+                      .on_failed = connection_on_unreadable,
+                      .on_refused = connection_on_stream_refused,
+                      .on_batch = on_entries,
+                      .arg = daemon},
+    };
+    return daemon->stream_count == 0 || reader_open(&options, &daemon->reader, err);
 }
 
 static bool open_subscriber(struct daemon *daemon, struct err *err)
 {
-    const struct config *config = daemon->config;
-    daemon->channels = calloc(config->source_count + 1, sizeof *daemon->channels);
-    if (daemon->channels == NULL)
-        return err_set(err, ERR_NOMEM, "out of memory");
-    for (size_t i = 0; i < config->source_count; i++)
-        daemon->channels[i] = daemon->first->sources[i].channel;
-    daemon->channels[config->source_count] = daemon->canary_channel;
     const struct subscriber_options subscriber = {
         .loop = &daemon->loop,
         .redis = &daemon->first->redis,
         .client_name = daemon->client_names[1],
         .channels = daemon->channels,
-        .channel_count = config->source_count + 1,
+        .channel_count = daemon->channel_count + 1,
         .callbacks = {.on_subscribed = connection_on_subscribed,
                       .on_lost = connection_on_unsubscribed,
                       .on_failed = connection_on_unsubscribable,
@@ -395,7 +487,7 @@ static bool open_all(struct daemon *daemon, struct err *err)
     };
     if (!recovery_new(&recovery, &daemon->recovery, err))
         return false;
-    const struct intake_options intake = {
+    struct intake_options intake = {
         .commands = daemon->commands,
         .ledger = daemon->ledger,
         .dispatch = daemon->dispatch,
@@ -403,11 +495,18 @@ static bool open_all(struct daemon *daemon, struct err *err)
         .recall = daemon->recall,
         .config = daemon->config,
         .incarnation = daemon->incarnation,
+        .origins = daemon->channel_sources,
+        .origin_count = daemon->channel_count,
         .on_done = on_batch_done,
         .on_canary = on_canary,
         .arg = daemon,
     };
     if (!intake_new(&intake, &daemon->intake, err))
+        return false;
+    intake.origins = daemon->stream_sources;
+    intake.origin_count = daemon->stream_count;
+    intake.on_done = on_entries_done;
+    if (!intake_new(&intake, &daemon->stream_intake, err))
         return false;
     const struct upkeep_options upkeep = {
         .loop = &daemon->loop,
@@ -424,7 +523,8 @@ static bool open_all(struct daemon *daemon, struct err *err)
         .on_second = on_second,
         .arg = daemon,
     };
-    return upkeep_new(&upkeep, &daemon->upkeep, err) && open_subscriber(daemon, err);
+    return upkeep_new(&upkeep, &daemon->upkeep, err) && open_subscriber(daemon, err) &&
+           open_reader(daemon, err);
 }
 
 static void listen_to_signals(struct daemon *daemon)
@@ -447,6 +547,7 @@ bool daemon_run(const char *path, struct config *config, struct err *err)
     daemon->first = config_ref(config);
     daemon->started_mono_ms = clock_mono_ms();
     name_ourselves(daemon);
+    sort_sources(daemon);
     uv_loop_init(&daemon->loop);
     uv_timer_init(&daemon->loop, &daemon->fitness);
     uv_timer_init(&daemon->loop, &daemon->drain);
@@ -461,6 +562,7 @@ bool daemon_run(const char *path, struct config *config, struct err *err)
     assert(busy == 0); /* a handle that is left open is a leak, and here is the proof that there is none */
     (void)busy;
     intake_free(daemon->intake);
+    intake_free(daemon->stream_intake);
     if (dispatch_free(daemon->dispatch))
         journal_close(daemon->journal);
     recall_free(daemon->recall);
@@ -468,7 +570,6 @@ bool daemon_run(const char *path, struct config *config, struct err *err)
     config_unref(daemon->next);
     config_unref(daemon->config);
     config_unref(daemon->first);
-    free(daemon->channels);
     char text[160];
     snprintf(text, sizeof text,
              "stopped: received %" PRIu64 " accepted %" PRIu64 " sent %" PRIu64 " dead %" PRIu64,

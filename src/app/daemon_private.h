@@ -16,6 +16,7 @@
 #include "herald/journal.h"
 #include "herald/ledger.h"
 #include "herald/link.h"
+#include "herald/reader.h"
 #include "herald/server.h"
 #include "herald/subscriber.h"
 #include "intake.h"
@@ -36,14 +37,20 @@ struct daemon {
     bool is_reloading;
     char incarnation[LEDGER_INCARNATION_CHARS + 1];
     char canary_channel[128];
-    char client_names[2][96];
-    const char **channels; /* owned array: sources in order, then the canary */
+    char client_names[3][96];
+    const char *channels[CONFIG_MAX_SECTIONS + 1];    /* of the pub/sub sources in order, then the canary's */
+    const char *channel_sources[CONFIG_MAX_SECTIONS]; /* their names */
+    size_t channel_count;                             /* without the canary's */
+    struct reader_stream streams[CONFIG_MAX_SECTIONS];
+    const char *stream_sources[CONFIG_MAX_SECTIONS];
+    size_t stream_count;
     struct commit_gate gate;
     struct counters counters;
     struct link *commands;
     struct ledger *ledger;
     struct dispatch *dispatch;
-    struct intake *intake;
+    struct intake *intake;        /* of the subscriber */
+    struct intake *stream_intake; /* of the reader */
     struct recall *recall;
     struct recovery *recovery;
     struct journal *journal;          /* NULL: there is no state directory */
@@ -52,6 +59,7 @@ struct daemon {
     struct handover *handover;
     struct subscriber *subscriber;
     struct subscriber *reading; /* borrowed: whose batch the intake has; NULL: nobody's */
+    struct reader *reader;      /* NULL: no source is a stream */
     struct server server;       /* what Redis was when it was last found fit */
     bool was_fit;
     bool is_recovered;  /* since we started, once */
@@ -72,11 +80,13 @@ struct daemon {
 /* One sentence for the service manager: what we do or wait for, and the counts. */
 #define DAEMON_STATUS_BYTES 320
 void daemon_write_status(const struct daemon *daemon, char ret[DAEMON_STATUS_BYTES]);
+/* No batch of either intake is under way. */
+bool daemon_is_idle(const struct daemon *daemon);
 void daemon_say_status(const struct daemon *daemon);
-/* Says READY, once, when Redis is fit and every subscription stands. */
+/* Says READY, once, when Redis is fit, every subscription stands and every stream has our group. */
 void daemon_become_ready(struct daemon *daemon);
 
-/* connection.c: the callbacks of both links. */
+/* connection.c: the callbacks of all links. */
 struct link_callbacks connection_commands(struct daemon *daemon);
 void connection_on_subscribed(void *arg);
 void connection_on_unsubscribed(void *arg, const char *reason);
@@ -85,6 +95,10 @@ void connection_on_taking(void *arg, bool is_taking);
 void connection_on_inherited(void *arg);
 void connection_on_drained(void *arg, bool was_proved);
 void connection_on_canary_missed(void *arg);
+void connection_on_reading(void *arg);
+void connection_on_unread(void *arg, const char *reason);
+void connection_on_unreadable(void *arg, unsigned attempt, const char *reason);
+void connection_on_stream_refused(void *arg, size_t origin, const char *reason);
 void connection_on_forgotten(void *arg);
 void connection_on_recovered(void *arg, const struct recovery_counts *counts);
 

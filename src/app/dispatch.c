@@ -8,6 +8,7 @@
 
 #include "dispatch_private.h"
 #include "herald/clock.h"
+#include "herald/fault.h"
 #include "herald/hash.h"
 #include "herald/log.h"
 
@@ -66,6 +67,7 @@ struct extend_call {
 static void on_extended(void *arg, const int *answers, size_t count, const struct err *err)
 {
     struct extend_call *call = arg;
+    FAULT("extend-answered");
     for (size_t i = 0; err == NULL && i < count; i++) {
         /* It may have ended while the call was under way. */
         struct delivery *delivery =
@@ -82,6 +84,7 @@ static void send_extend(struct extend_call *call)
 {
     struct ledger_item items[LEDGER_MAX_ITEMS];
     struct err err;
+    FAULT("extend-not-sent");
     for (size_t i = 0; i < call->count; i++)
         items[i] = (struct ledger_item){
             .eid = call->items[i].eid, .ordinal = call->items[i].ordinal, .fence = call->items[i].fence};
@@ -136,6 +139,8 @@ static void collect(struct dispatch *dispatch)
 {
     struct delivery *delivery = mailbox_take(dispatch->mailbox);
     dispatch->collected_mono_ms = clock_mono_ms();
+    if (delivery != NULL)
+        FAULT("mailbox-taken");
     while (delivery != NULL) {
         struct delivery *next = delivery->next;
         judge_delivery(dispatch, delivery);

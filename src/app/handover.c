@@ -183,7 +183,7 @@ void handover_on_server(struct handover *handover, const char *run_id)
 
 /* ── heirs ── */
 
-static void on_old_batch(void *arg, const struct subscriber_message *messages, size_t count)
+static void on_old_batch(void *arg, const struct incoming *messages, size_t count)
 {
     struct handover *handover = arg;
     handover->old_heard_ms = clock_mono_ms();

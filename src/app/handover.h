@@ -23,8 +23,7 @@ struct handover_options {
     /* The stored subscription is taken over: it stands. */
     void (*on_inherited)(void *arg);
     /* A batch of an heir. The owner answers it, with subscriber_consume or subscriber_retry on `from`. */
-    void (*on_batch)(void *arg, struct subscriber *from, const struct subscriber_message *messages,
-                     size_t count);
+    void (*on_batch)(void *arg, struct subscriber *from, const struct incoming *messages, size_t count);
     /* The last heir is drained. was_proved: it stood until the new subscription did, so nothing was missed.
      */
     void (*on_drained)(void *arg, bool was_proved);

@@ -9,12 +9,23 @@
 #include <string.h>
 
 #include "herald/clock.h"
+#include "herald/fault.h"
 #include "herald/log.h"
 #include "intake_private.h"
 
 #define RETRY_MS 200        /* a batch that was not safe: Redis's command side is away or full */
 #define REJECTED_HEAD 1024  /* bytes of a refused message that its publisher's developer gets to see */
 #define REJECTED_MAX "1000" /* refused messages that are kept */
+
+/* By name: a reload may have put them in another order. */
+static void find_sources(struct intake *intake)
+{
+    const struct config *config = intake->config;
+    for (size_t i = 0; i < intake->options.origin_count; i++)
+        for (size_t j = 0; j < config->source_count; j++)
+            if (strcmp(config->sources[j].name, intake->options.origins[i]) == 0)
+                intake->sources[i] = &config->sources[j];
+}
 
 bool intake_new(const struct intake_options *options, struct intake **ret, struct err *err)
 {
@@ -23,6 +34,7 @@ bool intake_new(const struct intake_options *options, struct intake **ret, struc
         return err_set(err, ERR_NOMEM, "out of memory");
     intake->options = *options;
     intake->config = config_ref(options->config);
+    find_sources(intake);
     snprintf(intake->user_prefix, sizeof intake->user_prefix, "%s:user:", intake->config->prefix);
     *ret = intake;
     return true;
@@ -57,6 +69,7 @@ void intake_reload(struct intake *intake, struct config *config)
     assert(intake_is_idle(intake));
     config_unref(intake->config);
     intake->config = config_ref(config);
+    find_sources(intake);
 }
 
 void intake_drain(struct intake *intake)
@@ -71,17 +84,26 @@ void intake_drain(struct intake *intake)
 static void keep_rejected(struct intake *intake, const struct arrival *arrival)
 {
     char key[LEDGER_KEY_BYTES], offset[24], bytes[24];
+    bool is_entry = arrival->entry != NULL;
     ledger_key(intake->options.ledger, "rejected", key);
     snprintf(offset, sizeof offset, "%" PRIu64, arrival->offset);
     snprintf(bytes, sizeof bytes, "%zu", arrival->total_len);
-    const char *argv[] = {"XADD",       key,
-                          "MAXLEN",     "~",
-                          REJECTED_MAX, "*",
-                          "source",     arrival->source->name,
-                          "reason",     arrival->reason.text,
-                          "offset",     offset,
-                          "bytes",      bytes,
-                          "head",       arrival->message};
+    const char *argv[] = {"XADD",
+                          key,
+                          "MAXLEN",
+                          "~",
+                          REJECTED_MAX,
+                          "*",
+                          "source",
+                          arrival->source->name,
+                          "reason",
+                          arrival->reason.text,
+                          is_entry ? "entry" : "offset",
+                          is_entry ? arrival->entry : offset,
+                          "bytes",
+                          bytes,
+                          "head",
+                          arrival->message};
     enum { ARGC = sizeof argv / sizeof *argv };
     size_t lens[ARGC];
     for (size_t i = 0; i < ARGC; i++)
@@ -97,7 +119,9 @@ static void say_rejected(struct intake *intake, const struct arrival *arrival)
 {
     intake->options.counters->rejected++;
     LOG(LOG_LEVEL_WARNING, "event.rejected", "refused", log_text(LOG_KEY_SOURCE, arrival->source->name),
-        log_text(LOG_KEY_REASON, arrival->reason.text), log_int(LOG_KEY_OFFSET, (int64_t)arrival->offset),
+        log_text(LOG_KEY_REASON, arrival->reason.text),
+        arrival->entry != NULL ? log_text(LOG_KEY_ENTRY, arrival->entry)
+                               : log_int(LOG_KEY_OFFSET, (int64_t)arrival->offset),
         log_int(LOG_KEY_COUNT, (int64_t)arrival->total_len));
     keep_rejected(intake, arrival);
 }
@@ -105,6 +129,7 @@ static void say_rejected(struct intake *intake, const struct arrival *arrival)
 static void finish_batch(struct intake *intake)
 {
     struct intake_options *options = &intake->options;
+    FAULT("batch-answered");
     bool is_safe = !intake->is_failed;
     if (is_safe) {
         intake->refusals = 0;
@@ -162,7 +187,7 @@ static void begin_rounds(struct intake *intake)
         finish_batch(intake);
 }
 
-void intake_batch(struct intake *intake, const struct subscriber_message *messages, size_t count)
+void intake_batch(struct intake *intake, const struct incoming *incoming, size_t count)
 {
     assert(intake_is_idle(intake));
     intake->received_mono_us = clock_mono_us();
@@ -174,18 +199,20 @@ void intake_batch(struct intake *intake, const struct subscriber_message *messag
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        const struct subscriber_message *message = &messages[i];
-        if (message->channel_index >= intake->config->source_count) {
-            intake->canary = message->bytes;
-            intake->canary_len = message->len;
+        const struct incoming *one = &incoming[i];
+        if (one->origin >= intake->options.origin_count) {
+            intake->canary = one->bytes;
+            intake->canary_len = one->len;
             continue;
         }
         struct arrival *arrival = &intake->arrivals[intake->count++];
-        arrival->source = &intake->config->sources[message->channel_index];
-        arrival->message = message->bytes;
-        arrival->message_len = message->len;
-        arrival->total_len = message->total_len;
-        arrival->offset = message->offset;
+        arrival->source = intake->sources[one->origin];
+        arrival->message = one->bytes;
+        arrival->message_len = one->len;
+        arrival->total_len = one->total_len;
+        arrival->offset = one->offset;
+        arrival->entry = one->entry;
+        arrival->refusal = one->refusal;
     }
     begin_rounds(intake);
 }

@@ -11,7 +11,8 @@
 
 struct intake {
     struct intake_options options;
-    struct config *config;    /* a reference */
+    struct config *config;                                    /* a reference */
+    const struct config_source *sources[CONFIG_MAX_SECTIONS]; /* of the configuration, by origin */
     struct arrival *arrivals; /* owned: of the batch under way; NULL when idle */
     size_t count;
     size_t rounds;     /* of the batch, not done yet */

@@ -6,6 +6,7 @@
 
 #include "held.h"
 #include "herald/clock.h"
+#include "herald/fault.h"
 #include "restatement.h"
 
 #define RETRY_MS 200
@@ -99,6 +100,7 @@ static void on_restated(void *arg, const struct accept_result *results, size_t c
     (void)limiter_errors;
     if (!is_answered(arg, err, &call))
         return;
+    FAULT("recovery-restated");
     for (size_t i = 0; err == NULL && i < count; i++)
         call.recovery->counts.events += results[i].verdict == ACCEPT_NEW;
     call.recovery->event = call.event;
@@ -166,6 +168,7 @@ static void on_told(void *arg, const int *answers, size_t count, const struct er
     (void)count;
     if (!is_answered(arg, err, &call))
         return;
+    FAULT("recovery-answers-told");
     call.recovery->counts.answers += call.count;
     call.recovery->answer = call.cursor;
     go_on(call.recovery);
@@ -269,6 +272,7 @@ static void look_for_strays(struct recovery *recovery)
 {
     struct call *call = call_new(recovery);
     struct err err;
+    FAULT("recovery-strays");
     if (call == NULL || !ledger_owned(recovery->options.ledger, recovery->owned, on_owned, call, &err)) {
         free(call);
         try_again(recovery);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "daemon_private.h"
+#include "herald/fault.h"
 #include "herald/lane.h"
 #include "herald/log.h"
 #include "service.h"
@@ -27,15 +28,18 @@ void reload_apply(struct daemon *daemon)
     struct err err;
     struct config *next = daemon->next;
     daemon->next = NULL;
+    FAULT("reload-read");
     if (!dispatch_reload(daemon->dispatch, next, &err)) {
         say_reload_failed(&err);
         config_unref(next);
     } else {
         intake_reload(daemon->intake, next);
+        intake_reload(daemon->stream_intake, next);
         upkeep_reload(daemon->upkeep, next);
         log_set_level(next->log_level);
         config_unref(daemon->config);
         daemon->config = next;
+        FAULT("reloaded");
         LOG(LOG_LEVEL_NOTICE, "config.reloaded", "the new configuration is in force",
             log_text(LOG_KEY_REASON, daemon->path));
     }
@@ -77,7 +81,7 @@ static void on_loaded(uv_work_t *work, int status)
         say_loaded(daemon);
         return;
     }
-    if (intake_is_idle(daemon->intake))
+    if (daemon_is_idle(daemon))
         reload_apply(daemon);
 }
 

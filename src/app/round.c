@@ -7,6 +7,7 @@
 
 #include "delivery_log.h"
 #include "herald/clock.h"
+#include "herald/fault.h"
 #include "herald/log.h"
 #include "herald/reply.h"
 #include "intake_private.h"
@@ -125,7 +126,7 @@ static void on_result(struct intake *intake, struct arrival *arrival, const stru
         return;
     }
     counters->received++;
-    say_event(LOG_LEVEL_DEBUG, "event.received", "read off the socket", arrival, NULL);
+    say_event(LOG_LEVEL_DEBUG, "event.received", "read", arrival, NULL);
     if (result->verdict == ACCEPT_NEW) {
         on_new(intake, arrival, result, round);
     } else if (result->verdict == ACCEPT_CONFLICT) {
@@ -152,6 +153,7 @@ static void on_accepted(void *arg, const struct accept_result *results, size_t c
 {
     struct round *round = arg;
     struct intake *intake = round->intake;
+    FAULT("accept-answered");
     unreserve(round);
     if (err != NULL) {
         intake_on_refused(intake, "events wait where they came from", err->text);
@@ -206,8 +208,11 @@ static bool send_accept(struct round *round, struct err *err)
         .event_count = round->accepted_count,
     };
     round->asked_mono_ms = clock_mono_ms();
-    if (ledger_accept(intake->options.ledger, &call, on_accepted, round, err))
+    FAULT("accept-not-sent");
+    if (ledger_accept(intake->options.ledger, &call, on_accepted, round, err)) {
+        FAULT("accept-sent");
         return true;
+    }
     unreserve(round);
     return false;
 }
@@ -275,6 +280,7 @@ static void on_record(void *arg, const struct redisReply *reply)
         arrival_set_record(arrival, &record);
     }
     round->lookups--;
+    FAULT("looked-up");
     go_on(round);
 }
 
@@ -310,5 +316,6 @@ void round_begin(struct intake *intake, size_t first, size_t count)
         if (intake->arrivals[i].needs_record)
             round->is_failed = !look_up(round, &intake->arrivals[i]);
     round->is_starting = false;
+    FAULT("lookups-sent");
     go_on(round);
 }

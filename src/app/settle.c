@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "herald/fault.h"
 #include "herald/log.h"
 
 #define MAX_CALLS                                                                                            \
@@ -131,6 +132,7 @@ static void on_answered(void *arg, const int *answers, size_t count, const struc
     struct settle_call *call = arg;
     struct settle *settle = call->settle;
     settle->calls--;
+    FAULT("outcome-answered");
     if (err != NULL && err->kind != ERR_TRANSIENT) {
         on_refused(settle, call, err);
     } else {
@@ -190,10 +192,13 @@ static bool send_call(struct settle_call *call, struct err *err)
     struct ledger *ledger = call->settle->ledger;
     switch (call->kind) {
     case SETTLE_SENT:
+        FAULT("sent-not-told");
         return ledger_sent(ledger, items, call->count, on_answered, call, err);
     case SETTLE_FAIL:
+        FAULT("fail-not-told");
         return ledger_fail(ledger, items, call->count, on_answered, call, err);
     default:
+        FAULT("release-not-told");
         return ledger_release(ledger, items, call->count, on_answered, call, err);
     }
 }
@@ -225,8 +230,10 @@ static bool flush_some(struct settle *settle, enum settle_kind kind)
         list->last = &list->first;
     settle->calls++;
     struct err err;
-    if (send_call(call, &err))
+    if (send_call(call, &err)) {
+        FAULT("outcome-told");
         return true;
+    }
     settle->calls--;
     for (size_t i = 0; i < call->count; i++)
         append(list, call->deliveries[i]);

@@ -9,6 +9,7 @@
 #include "delivery_log.h"
 #include "dispatch_private.h"
 #include "herald/clock.h"
+#include "herald/fault.h"
 #include "herald/log.h"
 
 #define MAX_CLAIMS                                                                                           \
@@ -107,6 +108,7 @@ static void on_started(void *arg, const int *answers, size_t count, const struct
     struct delivery *delivery = arg;
     struct station *station = delivery->lane;
     (void)count;
+    FAULT("start-answered");
     if (err == NULL && answers[0] == 1) {
         delivery->is_started = true;
         lane_push(station->lane, delivery);
@@ -132,6 +134,7 @@ void station_push(struct station *station, struct delivery *delivery)
         judge_delivery(station->dispatch, delivery);
         return;
     }
+    FAULT("lane-not-pushed");
     if (station->provider->on_unknown != ON_UNKNOWN_HOLD && delivery->crashes == 0) {
         lane_push(station->lane, delivery);
         return;
@@ -174,6 +177,7 @@ static void on_claimed(void *arg, const struct claim_result *result, const struc
     struct station *station = claim->station;
     struct dispatch *dispatch = station->dispatch;
     int64_t asked_mono_ms = claim->asked_mono_ms;
+    FAULT("claim-answered");
     station->claims--;
     station->reserved -= claim->places;
     free(claim);
@@ -229,6 +233,7 @@ static bool claim_some(struct station *station, unsigned room)
         .notification_count = collect_rates(station->config, notifications),
     };
     struct err err;
+    FAULT("claim-not-sent");
     struct claim *claim = malloc(sizeof *claim);
     if (claim == NULL)
         return false;
@@ -239,6 +244,7 @@ static bool claim_some(struct station *station, unsigned room)
     }
     station->claims++;
     station->reserved += claim->places;
+    FAULT("claim-sent");
     return true;
 }
 

@@ -8,6 +8,7 @@
 
 #include "herald/buffer.h"
 #include "herald/clock.h"
+#include "herald/fault.h"
 #include "herald/log.h"
 #include "herald/reply.h"
 
@@ -59,6 +60,7 @@ static void on_reaped(void *arg, const int64_t counts[3], const struct err *err)
     int64_t total = counts[0] + counts[1] + counts[2];
     if (err != NULL || total == 0)
         return;
+    FAULT("reaped");
     LOG(LOG_LEVEL_WARNING, "lease.reaped", "leases whose owner is gone were taken back",
         log_int(LOG_KEY_COUNT, total));
     dispatch_tick(upkeep->options.dispatch);
@@ -89,6 +91,7 @@ static void reap(struct upkeep *upkeep)
      * lease to renew. */
     if (clock_mono_ms() - upkeep->usable_since_mono_ms < upkeep->config->lease_ms)
         return;
+    FAULT("reap-not-sent");
     if (!ledger_reap(upkeep->options.ledger, REAP_MAX, on_reaped, upkeep, &err))
         return;
 }
@@ -153,10 +156,13 @@ static void on_listed(void *arg, const struct redisReply *reply)
         return;
     bool is_forgotten = upkeep->was_listed && upkeep->is_renewal && reply_number(reply) == 1;
     upkeep->was_listed = true;
-    if (is_forgotten)
+    if (is_forgotten) {
         upkeep->options.on_forgotten(upkeep->options.arg);
-    else
+        /* It stands in the Redis that forgot: emptied again while that is mended, it is missing again. */
+        upkeep->was_listed = true;
+    } else {
         recall_age(upkeep->options.recall, clock_mono_ms());
+    }
 }
 
 static void heartbeat(struct upkeep *upkeep)
@@ -347,10 +353,11 @@ void upkeep_close(struct upkeep *upkeep, void (*on_closed)(void *arg), void *arg
 void upkeep_on_redis(struct upkeep *upkeep, bool is_usable)
 {
     upkeep->is_usable = is_usable;
-    upkeep->was_listed = false;
     upkeep->canaries_out = 0;
-    if (!is_usable)
+    if (!is_usable) {
+        upkeep->was_listed = false;
         return;
+    }
     upkeep->usable_since_mono_ms = clock_mono_ms();
     upkeep->extended_mono_ms = clock_mono_ms();
     heartbeat(upkeep);

@@ -80,3 +80,19 @@ bool decode_base64(const char *text, size_t len, uint8_t *ret, size_t *ret_len)
     *ret_len = written;
     return true;
 }
+
+size_t encode_decimal(int64_t number, char ret[ENCODE_DECIMAL_BYTES])
+{
+    char digits[ENCODE_DECIMAL_BYTES]; /* from the last one on */
+    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    size_t count = 0, len = 0;
+    do {
+        digits[count++] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (number < 0)
+        ret[len++] = '-';
+    while (count > 0)
+        ret[len++] = digits[--count];
+    return len;
+}

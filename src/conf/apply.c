@@ -266,6 +266,8 @@ bool apply_is_equal(const struct option *option, const void *a, const void *b)
         return *(const int64_t *)field_a == *(const int64_t *)field_b;
     case OPTION_CHOICE:
         return *(const unsigned *)field_a == *(const unsigned *)field_b;
+    case OPTION_BOOL:
+        return *(const bool *)field_a == *(const bool *)field_b;
     case OPTION_TEXT:
     case OPTION_SECRET:
         return is_same_text(*(char *const *)field_a, *(char *const *)field_b);

@@ -257,6 +257,8 @@ static bool finish_herald(const struct loader *loader, const struct section *sec
         if (!apply_text(instance, host, loader->directory, config, err))
             return load_wrap(loader, section, instance->name, err);
     }
+    if (config->group == NULL && (config->group = strdup(config->prefix)) == NULL)
+        return out_of_memory(err);
     return true;
 }
 

@@ -99,12 +99,22 @@ bool notification_finish(const struct loader *loader, const struct section *sect
     return check_content(loader, section, notification, err);
 }
 
+static const char *read_from(const struct config_source *source)
+{
+    return source->type == SOURCE_STREAM ? source->stream : source->channel;
+}
+
 bool source_finish(const struct loader *loader, const struct section *section, struct err *err)
 {
     struct config_source *source = load_base(loader, section);
     const struct config *config = loader->config;
-    if (source->channel == NULL)
-        return load_refuse(loader, section, "channel", err, "required");
+    bool is_stream = source->type == SOURCE_STREAM;
+    const char *option = is_stream ? "stream" : "channel";
+    if (read_from(source) == NULL)
+        return load_refuse(loader, section, option, err, "required");
+    if (source->channel != NULL && source->stream != NULL)
+        return load_refuse(loader, section, is_stream ? "channel" : "stream", err,
+                           "not for type = %s: give each its own [source]", is_stream ? "stream" : "pubsub");
     if (source->notification_name == NULL)
         return load_refuse(loader, section, "notification", err, "required");
     source->notification = config_notification(config, source->notification_name);
@@ -113,9 +123,9 @@ bool source_finish(const struct loader *loader, const struct section *section, s
                            source->notification_name, source->notification_name);
     for (size_t i = 0; i < section->index; i++) {
         const struct config_source *other = &config->sources[i];
-        if (other->type == source->type && strcmp(other->channel, source->channel) == 0)
-            return load_refuse(loader, section, "channel", err, "'%s': [source %s] has it already",
-                               source->channel, other->name);
+        if (other->type == source->type && strcmp(read_from(other), read_from(source)) == 0)
+            return load_refuse(loader, section, option, err, "'%s': [source %s] has it already",
+                               read_from(source), other->name);
     }
     if (source->space == NULL && (source->space = strdup(source->notification_name)) == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");

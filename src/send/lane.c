@@ -11,6 +11,7 @@
 
 #include "driver.h"
 #include "herald/clock.h"
+#include "herald/fault.h"
 #include "mailbox.h"
 #include "queue.h"
 
@@ -77,6 +78,7 @@ bool worker_render(struct worker *worker, struct delivery *delivery, struct buff
     (void)worker;
     buffer_reset(ret);
     if (render_delivery(delivery, ret, &err)) {
+        FAULT("rendered");
         /* libcurl asks for no byte of an empty body, and so would never ask whether it may be sent. */
         if (ret->len > 0)
             return true;
@@ -103,9 +105,16 @@ void worker_finish(struct worker *worker, struct delivery *delivery)
     assert(worker->running > 0);
     worker->running--;
     delivery->attempt.ended_mono_us = clock_mono_us();
-    if (delivery->attempt.is_committed && worker->lane->note != NULL)
+    bool is_committed = delivery->attempt.is_committed;
+    if (is_committed)
+        FAULT("answered-not-noted");
+    if (is_committed && worker->lane->note != NULL)
         worker->lane->note(worker->lane->note_arg, delivery);
+    if (is_committed)
+        FAULT("noted-not-posted");
     mailbox_put(worker->lane->mailbox, delivery);
+    if (is_committed)
+        FAULT("posted");
 }
 
 bool worker_may_sleep(struct worker *worker)
@@ -163,6 +172,7 @@ static void begin(struct worker *worker, struct delivery *delivery)
 
     delivery->attempt = (struct attempt){.protocol = driver->protocol, .started_mono_us = clock_mono_us()};
     worker->running++;
+    FAULT("lane-dequeued");
     worker_is_alive(worker);
     if (!worker_may_commit(worker, delivery)) {
         delivery->attempt.abort = ABORT_LEASE; /* it waited too long in the queue: not worth a connection */

@@ -15,6 +15,7 @@
 #include "driver.h"
 #include "herald/address.h"
 #include "herald/clock.h"
+#include "herald/fault.h"
 #include "render.h"
 #include "transfer.h"
 
@@ -129,6 +130,7 @@ static int on_ready(void *arg, char *remote_ip, char *local_ip, int remote_port,
     (void)local_ip;
     (void)remote_port;
     (void)local_port;
+    FAULT("connected");
     dialogue_ready(&smtp->dialogue);
     return CURL_PREREQFUNC_OK;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "herald/clock.h"
+#include "herald/fault.h"
 
 #define UPLOAD_BYTES                                                                                         \
     (16 * 1024) /* libcurl's least: most bodies fit, and each running transfer has one such buffer */
@@ -32,10 +33,14 @@ static size_t read_body(char *to, size_t size, size_t count, void *arg)
 
     if (now == 0)
         return 0;
+    if (now == left)
+        FAULT("not-committed");
     if (now == left && !worker_commit(transfer->worker, transfer->delivery)) {
         transfer->is_refused_by_us = true;
         return CURL_READFUNC_ABORT;
     }
+    if (now == left)
+        FAULT("committed");
     if (transfer->handed_over == 0)
         transfer->delivery->attempt.first_byte_mono_us = clock_mono_us();
     memcpy(to, transfer->bytes + transfer->handed_over, now);

@@ -26,7 +26,7 @@ static bool find_channel(const struct batch *batch, const char *bytes, const str
 static bool add_reply(struct batch *batch, const char *bytes, const struct resp_reply *reply, uint64_t offset,
                       struct err *err)
 {
-    struct subscriber_message *message = &batch->messages[batch->count];
+    struct incoming *message = &batch->messages[batch->count];
 
     if (reply->type == '-')
         return err_set(err, ERR_TRANSIENT, "%.*s", (int)reply->elements[0].len,
@@ -34,13 +34,13 @@ static bool add_reply(struct batch *batch, const char *bytes, const struct resp_
     if (is_kind(bytes, reply, "subscribe")) {
         batch->acks++;
     } else if (is_kind(bytes, reply, "message") &&
-               find_channel(batch, bytes, &reply->elements[1], &message->channel_index)) {
+               find_channel(batch, bytes, &reply->elements[1], &message->origin)) {
         const struct resp_element *payload = &reply->elements[2];
         message->bytes = bytes + payload->offset;
         message->offset = offset;
         message->total_len = payload->len;
         message->is_too_large = payload->len > EVENT_MAX_BYTES;
-        message->len = message->is_too_large ? BATCH_BEGINNING : payload->len;
+        message->len = message->is_too_large ? INCOMING_BEGINNING : payload->len;
         batch->count++;
     } /* anything else is for nobody */
     batch->frame_bytes += reply->frame_len;
@@ -52,7 +52,7 @@ bool batch_frame(struct batch *batch, const char *bytes, size_t len, uint64_t of
 {
     batch->count = 0;
     batch->frame_bytes = 0;
-    while (batch->count < SUBSCRIBER_MAX_BATCH) {
+    while (batch->count < INCOMING_MAX_BATCH) {
         const char *at = bytes + batch->frame_bytes;
         struct resp_reply reply;
         enum resp_status status = resp_scan(at, len - batch->frame_bytes, &reply);
@@ -89,8 +89,8 @@ size_t batch_keep(const char *bytes, const struct resp_reply *reply, size_t cap)
 {
     if (reply->frame_len <= cap)
         return reply->frame_len;
-    if (!is_kind(bytes, reply, "message") || reply->elements[2].len < BATCH_BEGINNING)
+    if (!is_kind(bytes, reply, "message") || reply->elements[2].len < INCOMING_BEGINNING)
         return 0;
-    size_t keep = reply->elements[2].offset + BATCH_BEGINNING;
+    size_t keep = reply->elements[2].offset + INCOMING_BEGINNING;
     return keep < cap ? keep : 0;
 }

@@ -11,13 +11,10 @@
 #include "herald/subscriber.h"
 #include "resp.h"
 
-#define BATCH_BEGINNING 1024 /* kept of a message that is too large: what `rejected` shows of it */
-
 struct batch {
     const char *const *channels; /* borrowed from the subscriber's options */
     size_t channel_count;
-    struct subscriber_message
-        messages[SUBSCRIBER_MAX_BATCH]; /* their bytes are borrowed from what was framed */
+    struct incoming messages[INCOMING_MAX_BATCH]; /* their bytes are borrowed from what was framed */
     size_t count;
     size_t frame_bytes; /* of all its replies, those that are no messages included */
     size_t acks;        /* SUBSCRIBE acknowledgements seen since the owner set it to 0 */

@@ -6,10 +6,11 @@
  * reconnects. Loop thread. */
 #include "ledger_call.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "herald/encode.h"
 
 #define HEAD_BYTES 256 /* "*N EVALSHA <sha> 1 <key>": under 200 */
 #define MAX_TOLERANCE_US                                                                                     \
@@ -42,9 +43,11 @@ static void call_free(struct ledger_call *call)
 
 void ledger_call_bytes(struct ledger_call *call, const char *bytes, size_t len)
 {
-    char head[24];
-    int head_len = snprintf(head, sizeof head, "$%zu\r\n", len);
-    buffer_append(&call->bytes, head, (size_t)head_len);
+    char head[ENCODE_DECIMAL_BYTES + 3] = "$";
+    size_t head_len = 1 + encode_decimal((int64_t)len, head + 1);
+    head[head_len++] = '\r';
+    head[head_len++] = '\n';
+    buffer_append(&call->bytes, head, head_len);
     buffer_append(&call->bytes, bytes, len);
     buffer_append(&call->bytes, "\r\n", 2);
     call->argc++;
@@ -57,9 +60,8 @@ void ledger_call_text(struct ledger_call *call, const char *text)
 
 void ledger_call_number(struct ledger_call *call, int64_t number)
 {
-    char text[24];
-    int len = snprintf(text, sizeof text, "%" PRId64, number);
-    ledger_call_bytes(call, text, (size_t)len);
+    char text[ENCODE_DECIMAL_BYTES];
+    ledger_call_bytes(call, text, encode_decimal(number, text));
 }
 
 void ledger_call_rate(struct ledger_call *call, const struct rate *rate)

@@ -20,6 +20,7 @@
 #include "batch.h"
 #include "herald/buffer.h"
 #include "herald/clock.h"
+#include "herald/fault.h"
 #include "herald/link.h"
 #include "oversize.h"
 #include "peek.h"
@@ -104,6 +105,7 @@ static void hand_up(struct subscriber *subscriber)
     subscriber->is_batch_out = true;
     link_poll(subscriber->link, false);
     uv_timer_stop(&subscriber->timer);
+    FAULT("peeked");
     subscriber->options.callbacks.on_batch(subscriber->options.callbacks.arg, subscriber->batch.messages,
                                            subscriber->batch.count);
 }
@@ -495,6 +497,7 @@ void subscriber_consume(struct subscriber *subscriber)
         return;
     subscriber->is_batch_out = false;
     uv_timer_stop(&subscriber->timer);
+    FAULT("accepted-not-consumed");
     if (subscriber->is_taking) {
         subscriber->is_taking = false;
         peek_end_taking(peek);
@@ -504,6 +507,7 @@ void subscriber_consume(struct subscriber *subscriber)
         subscriber->ending_at = 0; /* what was seen beyond it is in doubt: nothing more is handed up */
     }
 
+    FAULT("consumed");
     /* The owner is never called from inside its own call: poll, or the timer, does it in the next turn. */
     if (subscriber->ending[0] != '\0' || subscriber->is_taking_told) {
         arm(subscriber, 0);

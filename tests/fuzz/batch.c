@@ -17,7 +17,7 @@ static const char *const channels[] = {"order:confirmed", "o"};
 
 /* All messages that come of bytes[0, len), look after look, as the subscriber does. */
 struct all {
-    struct subscriber_message messages[SUBSCRIBER_MAX_BATCH];
+    struct incoming messages[INCOMING_MAX_BATCH];
     size_t count, used, acks;
     bool is_refused;
 };
@@ -25,13 +25,14 @@ struct all {
 static void check(const struct batch *batch, const char *bytes, size_t len)
 {
     const char *behind = bytes;
-    assert(batch->count <= SUBSCRIBER_MAX_BATCH && batch->frame_bytes <= len);
+    assert(batch->count <= INCOMING_MAX_BATCH && batch->frame_bytes <= len);
     for (size_t i = 0; i < batch->count; i++) {
-        const struct subscriber_message *message = &batch->messages[i];
-        assert(message->channel_index < 2 && message->bytes >= behind);
+        const struct incoming *message = &batch->messages[i];
+        assert(message->origin < 2 && message->bytes >= behind);
         assert(message->bytes + message->len <= bytes + batch->frame_bytes);
         assert(message->is_too_large == (message->total_len > EVENT_MAX_BYTES));
-        assert(message->is_too_large ? message->len == BATCH_BEGINNING : message->len == message->total_len);
+        assert(message->is_too_large ? message->len == INCOMING_BEGINNING
+                                     : message->len == message->total_len);
         behind = message->bytes + message->len;
     }
     /* It ends where a reply ends. */
@@ -54,8 +55,8 @@ static void note_cut(struct batch *batch, const char *bytes, const struct resp_r
         abort();
     assert(batch->count <= 1 && batch->frame_bytes == head->frame_len);
     if (batch->count == 1) {
-        const struct subscriber_message *message = &batch->messages[0];
-        assert(message->is_too_large && message->len == BATCH_BEGINNING && message->offset == BASE);
+        const struct incoming *message = &batch->messages[0];
+        assert(message->is_too_large && message->len == INCOMING_BEGINNING && message->offset == BASE);
         assert(message->bytes > kept && message->bytes + message->len <= kept + keep);
         assert(message->total_len > message->len && message->total_len < head->frame_len);
     }
@@ -76,7 +77,7 @@ static void look(struct all *all, const char *bytes, size_t len)
             break;
         }
         check(&batch, at, len - all->used);
-        for (size_t i = 0; i < batch.count && all->count < SUBSCRIBER_MAX_BATCH; i++) {
+        for (size_t i = 0; i < batch.count && all->count < INCOMING_MAX_BATCH; i++) {
             all->messages[all->count] = batch.messages[i];
             /* The place in memory is the look's; what is kept is the place in the stream. */
             assert(batch.messages[i].offset >= BASE + all->used);
@@ -122,8 +123,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
     free(copy);
     assert(once.used == twice.used && once.count == twice.count && once.is_refused == twice.is_refused);
     for (size_t i = 0; i < once.count; i++) {
-        const struct subscriber_message *a = &once.messages[i], *b = &twice.messages[i];
-        assert(a->offset == b->offset && a->len == b->len && a->channel_index == b->channel_index);
+        const struct incoming *a = &once.messages[i], *b = &twice.messages[i];
+        assert(a->offset == b->offset && a->len == b->len && a->origin == b->origin);
         assert(i < seen || a->bytes == b->bytes);
     }
     return 0;

@@ -25,7 +25,7 @@ EXCEPTIONS = {
     "src/send/render.c": {"json-c"},  # turns an event into the tree that templates walk
 }
 # Contracts without a .c of their name, and the layer they belong to.
-HEADER_ONLY = {"commit.h": "core", "template.h": "core"}
+HEADER_ONLY = {"commit.h": "core", "incoming.h": "core", "template.h": "core"}
 FOREIGN = [
     (r"openssl/.*", "openssl"),
     (r"json-c/.*|json\.h", "json-c"),

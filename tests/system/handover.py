@@ -3,10 +3,10 @@
 import json
 import os
 import socket
-import threading
 import time
 
 import herald
+from publisher import Publisher
 
 CONFIG = """
 [herald]
@@ -42,31 +42,6 @@ connections = 4
 
 BOTH_KINDS = ("url", "unix_url")
 PACE = 5000  # events a second
-
-
-class Publisher(threading.Thread):
-    """Publishes numbered orders evenly until told to stop, every one to exactly who is subscribed."""
-
-    def __init__(self, redis, pace=PACE):
-        super().__init__(daemon=True)
-        self.redis, self.pace, self.count, self.deaf = redis, pace, 0, 0
-        self.is_over = threading.Event()
-        self.start()
-
-    def run(self):
-        began = time.monotonic()
-        with self.redis.client() as client:
-            while not self.is_over.wait(0.01):
-                due = int((time.monotonic() - began) * self.pace)
-                bodies = [herald.order(number) for number in range(self.count, due)]
-                heard = client.pipeline([("PUBLISH", "order:confirmed", body) for body in bodies])
-                self.deaf += sum(1 for reply in heard if reply == 0)
-                self.count = due
-
-    def end(self):
-        self.is_over.set()
-        self.join(30)
-        return self.count
 
 
 class Handover(herald.TestCase):
@@ -159,7 +134,7 @@ class Handover(herald.TestCase):
             with self.subTest(kind):
                 self.prepare()
                 daemon = self.start(self.null_text(getattr(self.redis, kind)))
-                publisher = Publisher(self.redis)
+                publisher = Publisher(self.redis.client, PACE)
                 for _ in range(4):
                     before = publisher.count
                     self.wait(lambda: publisher.count > before + PACE // 3, 30, "some load")
@@ -178,7 +153,7 @@ class Handover(herald.TestCase):
     def test_kill_9_repeats_no_more_than_was_on_its_way(self):
         smtp = self.world.smtp_sink()
         daemon = self.start(self.text(smtp=smtp.url))
-        publisher = Publisher(self.redis, pace=300)
+        publisher = Publisher(self.redis.client, pace=300)
         kills = 3
         for times in range(1, kills + 1):
             self.wait(lambda: smtp.count() > times * 150, 60, "some mails")
@@ -197,7 +172,7 @@ class Handover(herald.TestCase):
             with self.subTest(kind):
                 self.prepare()
                 daemon = self.start(self.null_text(getattr(self.redis, kind)))
-                publisher = Publisher(self.redis)
+                publisher = Publisher(self.redis.client, PACE)
                 for _ in range(3):
                     before = publisher.count
                     self.wait(lambda: publisher.count > before + PACE // 3, 30, "some load")
@@ -272,7 +247,7 @@ class Handover(herald.TestCase):
                 url = getattr(self.redis, kind)
                 daemon = self.start(self.null_text(url))
                 before = daemon.notify.names()
-                publisher = Publisher(self.redis, pace=1000)
+                publisher = Publisher(self.redis.client, pace=1000)
                 self.wait(lambda: publisher.count > 500, 20, "some load")
                 daemon.kill()
                 time.sleep(1.5)  # longer than the time between two canaries: it would be a gap
@@ -340,7 +315,7 @@ class Handover(herald.TestCase):
         other = self.other_redis()
         daemon = self.start()
         before = daemon.notify.names()
-        publisher = Publisher(self.redis, pace=50)
+        publisher = Publisher(self.redis.client, pace=50)
         daemon.kill()
         daemon.config.write_text(self.null_text(other.url))
         daemon.start(keep_store=True)

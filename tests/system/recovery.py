@@ -153,6 +153,20 @@ class Recovery(herald.TestCase):
         self.wait_idle(610)
         self.check_each_once(smtp, 610)
 
+    def test_a_second_flushall_while_the_first_is_mended_is_noticed_too(self):
+        smtp = self.world.smtp_script({"always": {"final": {"reply": "250 ok", "delay": 0.05}}})
+        daemon = self.start(smtp)
+        self.publish(0, 600)
+        daemon.log.wait_event("event.accepted", n=600)
+        self.client.call("FLUSHALL")
+        self.wait(lambda: len(herald.State(self.client).events()) >= 500, 20, "told again")
+        self.assertEqual(daemon.log.count("redis.epoch"), 0, "not yet mended")
+        self.client.call("FLUSHALL")
+        daemon.log.wait_event("redis.epoch", n=2, timeout=20)
+        self.wait(lambda: len(smtp.mails()) >= 600, 30, "all sent")
+        self.wait_idle(600)
+        self.check_each_once(smtp, 600)
+
     def test_a_claim_whose_answer_was_lost_does_not_wait_for_its_lease(self):
         smtp = self.world.smtp_script({"always": {"final": {"reply": "250 ok", "delay": 0.02}}})
         daemon = self.start(smtp, lease="60s")

@@ -2,6 +2,8 @@
 #include "herald/encode.h"
 
 #include <criterion/criterion.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,4 +106,15 @@ Test(encode, what_is_not_base64_is_refused_and_leaves_the_length_alone)
     uint8_t bytes[16];
     size_t len = 99;
     cr_assert_not(decode_base64("Zm\0v", 4, bytes, &len));
+}
+
+Test(encode, decimal_is_what_printf_writes)
+{
+    static const int64_t numbers[] = {0, 1, 9, 10, 99, 100, -1, -10, 1795658312897, INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+        char expected[32], got[ENCODE_DECIMAL_BYTES + 1];
+        snprintf(expected, sizeof(expected), "%" PRId64, numbers[i]);
+        got[encode_decimal(numbers[i], got)] = '\0';
+        cr_expect_str_eq(got, expected);
+    }
 }

@@ -131,6 +131,7 @@ Test(log_format, every_key_has_its_name_in_json_and_in_the_journal)
         [LOG_KEY_REASON] = {"reason", "REASON"},
         [LOG_KEY_COUNT] = {"count", "COUNT"},
         [LOG_KEY_OFFSET] = {"offset", "OFFSET"},
+        [LOG_KEY_ENTRY] = {"entry", "ENTRY"},
     };
     struct log_field fields[LOG_KEY_COUNT_OF_KEYS];
 

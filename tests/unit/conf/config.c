@@ -69,7 +69,7 @@ Test(config, a_source_knows_its_notification_and_defaults_to_its_name_as_space)
 {
     sandbox_write("keys", "0123456789abcdef\n");
     struct config *config =
-        load(SOURCE "[source stream]\ntype = stream\nchannel = order:confirmed\nspace = s\nid = n\n"
+        load(SOURCE "[source stream]\ntype = stream\nstream = order:confirmed\ntrim = no\nspace = s\nid = n\n"
                     "volatile = a b\nrecipient_in_event = allow\nnotification = order-confirmed\n"
                     "signing_key_file = keys\n" NOTIFICATION);
     cr_assert_eq(config->source_count, 2);
@@ -83,6 +83,9 @@ Test(config, a_source_knows_its_notification_and_defaults_to_its_name_as_space)
     cr_expect_not(orders->recipient_in_event);
     cr_expect_eq(orders->signing_key_count, 0);
     cr_expect_eq(stream->type, SOURCE_STREAM);
+    cr_expect_str_eq(stream->stream, "order:confirmed");
+    cr_expect_null(stream->channel);
+    cr_expect_not(stream->trim);
     cr_expect_str_eq(stream->space, "s");
     cr_expect_str_eq(stream->id_member, "n");
     cr_expect_str_eq(stream->volatile_members[1], "b");

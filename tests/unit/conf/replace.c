@@ -45,9 +45,14 @@ Test(replace, what_needs_a_restart_is_listed)
          "needs a restart: [redis] password_file, [redis] connect_timeout, [redis] command_timeout"},
         {"[herald]\ninstance = other\nprefix = other\nlog_format = json\nlease = 2s\nlease_margin = "
          "1s\n" SOURCE NOTIFICATION,
-         "needs a restart: [herald] instance, [herald] prefix, [herald] log_format, [herald] lease, [herald] "
+         "needs a restart: [herald] instance, [herald] prefix, [herald] group, [herald] log_format, [herald] "
+         "lease, [herald] "
          "lease_margin"},
-        {SOURCE "type = stream\n" NOTIFICATION, "needs a restart: [source orders] type"},
+        {"[source orders]\ntype = stream\nstream = orders\ntrim = no\nnotification = "
+         "order-confirmed\n" NOTIFICATION,
+         "needs a restart: [source orders] type, [source orders] channel, [source orders] stream, [source "
+         "orders] trim"},
+        {"[herald]\ngroup = other\n" SOURCE NOTIFICATION, "needs a restart: [herald] group"},
         {NOTIFICATION, "needs a restart: [source orders]"},
         {SOURCE "[source more]\nchannel = more\nnotification = order-confirmed\n" NOTIFICATION,
          "needs a restart: [source more]"},

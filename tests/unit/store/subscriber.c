@@ -50,8 +50,8 @@ struct world {
     bool is_idle;
     uint64_t last_number; /* flood: each message is the next number */
     bool is_out_of_order;
-    struct subscriber_message last; /* its bytes are a copy, owned */
-    char *before_retry;             /* copy of the last message at its first sight, owned */
+    struct incoming last; /* its bytes are a copy, owned */
+    char *before_retry;   /* copy of the last message at its first sight, owned */
     bool is_same_again;
     size_t per_channel[2];
     unsigned last_subscription; /* `subscribed` at the last message: offsets grow within one */
@@ -102,7 +102,7 @@ static void on_failed(void *arg, unsigned attempt, const char *reason)
     snprintf(world->reason, sizeof(world->reason), "%s", reason);
 }
 
-static void note(struct world *world, const struct subscriber_message *message)
+static void note(struct world *world, const struct incoming *message)
 {
     char *copy = malloc(message->len + 1);
 
@@ -115,7 +115,7 @@ static void note(struct world *world, const struct subscriber_message *message)
     world->last = *message;
     world->last.bytes = copy;
     world->received++;
-    world->per_channel[message->channel_index]++;
+    world->per_channel[message->origin]++;
     if (message->len > 0 && message->len < 12) {
         uint64_t number = strtoull(copy, NULL, 10);
         if (number != world->last_number + 1)
@@ -124,14 +124,14 @@ static void note(struct world *world, const struct subscriber_message *message)
     }
 }
 
-static void on_batch(void *arg, const struct subscriber_message *messages, size_t count)
+static void on_batch(void *arg, const struct incoming *messages, size_t count)
 {
     struct world *world = arg;
-    const struct subscriber_message *last = &messages[count - 1];
+    const struct incoming *last = &messages[count - 1];
 
     world->batches++;
     cr_assert_gt(count, 0);
-    cr_assert_leq(count, SUBSCRIBER_MAX_BATCH);
+    cr_assert_leq(count, INCOMING_MAX_BATCH);
     if (world->answer == RETRY_ONCE && world->before_retry == NULL) {
         world->before_retry = malloc(last->len + 1);
         memcpy(world->before_retry, last->bytes, last->len);
@@ -444,13 +444,13 @@ Test(subscriber, messages_of_each_channel_come_with_their_bytes)
         AWAIT_MESSAGES(&world, 1);
         cr_assert_eq(world.last.len, 18);
         cr_assert_eq(world.last.total_len, 18);
-        cr_assert_eq(world.last.channel_index, 0);
+        cr_assert_eq(world.last.origin, 0);
         cr_assert_not(world.last.is_too_large);
         cr_assert_eq(memcmp(world.last.bytes, "a\0b\r\nccccccccccccc", 18), 0);
         uint64_t offset = world.last.offset;
         cr_assert_eq(redis_server_publish(world.server, "canary", "", 0), 1);
         AWAIT_MESSAGES(&world, 2);
-        cr_assert_eq(world.last.channel_index, 1);
+        cr_assert_eq(world.last.origin, 1);
         cr_assert_eq(world.last.len, 0);
         cr_assert_eq(world.last.offset - offset,
                      strlen("*3\r\n$7\r\nmessage\r\n$6\r\norders\r\n$18\r\n") + 18 + 2);
