@@ -53,10 +53,10 @@ static void print_usage(FILE *file)
         fprintf(file, "  %-42s %s\n", left, commands[i].help);
     }
     fputs("\n", file);
-    arguments_print(file, 0);
+    arguments_print(file, ~0u);
     fputs("\n"
-          "  heraldctl COMMAND --help says which other options a command takes.\n"
-          "  The configuration is " DEFAULT_CONFIG " unless --config says otherwise.\n"
+          "heraldctl COMMAND --help says which options a command takes.\n"
+          "The configuration is " DEFAULT_CONFIG " unless --config says otherwise.\n"
           "\n"
           "Exit status: 0 done; 1 it could not be done, or something is wrong; 64 wrong usage;\n"
           "66 no such event or lane, or input that is no good; 69 Redis can't be reached;\n"

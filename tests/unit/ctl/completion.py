@@ -52,8 +52,8 @@ class Bash(unittest.TestCase):
 
     def test_the_second_word_of_a_command_follows_its_first(self):
         for words in (["dead", ""], ["--config", "some.conf", "dead", ""], ["--json", "dead", ""]):
-            self.assertEqual(offers(self.shell, "heraldctl", *words), ["drop", "list", "replay"])
-        self.assertEqual(offers(self.shell, "heraldctl", "lane", ""), ["move"])
+            self.assertEqual(offers(self.shell, "heraldctl", *words), ["drop", "list", "replay", "show"])
+        self.assertEqual(offers(self.shell, "heraldctl", "lane", ""), ["list", "move"])
 
     def test_where_a_file_belongs_the_shell_offers_files(self):
         for words in (["--config", ""], ["users", "import", ""], ["explain", ""]):
