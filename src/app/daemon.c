@@ -167,6 +167,7 @@ static void read_batch(struct daemon *daemon, struct subscriber *from, const str
 static void on_batch(void *arg, const struct incoming *messages, size_t count)
 {
     struct daemon *daemon = arg;
+    upkeep_on_heard(daemon->upkeep);
     read_batch(daemon, daemon->subscriber, messages, count);
 }
 

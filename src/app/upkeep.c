@@ -282,6 +282,11 @@ static void send_canary(struct upkeep *upkeep)
     command(upkeep, 3, (const char *[]){"PUBLISH", upkeep->options.canary_channel, text}, on_published);
 }
 
+void upkeep_on_heard(struct upkeep *upkeep)
+{
+    upkeep->canaries_out = 0;
+}
+
 void upkeep_on_canary(struct upkeep *upkeep, const char *bytes, size_t len)
 {
     size_t own = strlen(upkeep->options.incarnation);

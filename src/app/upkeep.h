@@ -31,7 +31,7 @@ struct upkeep_options {
     struct config *config; /* a reference is taken */
     const char *incarnation;
     const char *canary_channel;
-    /* Published twice and not seen: the subscription is not to be trusted. */
+    /* Published twice, and neither it nor anything else seen since: the subscription is not to be trusted. */
     void (*on_canary_missed)(void *arg);
     void (*on_forgotten)(void *arg); /* Redis no longer knows that we are there: it was emptied */
     /* Every second. */
@@ -46,6 +46,8 @@ void upkeep_close(struct upkeep *upkeep, void (*on_closed)(void *arg), void *arg
 void upkeep_on_redis(struct upkeep *upkeep, bool is_usable);
 /* The subscription stands, or no longer: only then a canary that is not seen means anything. */
 void upkeep_on_subscribed(struct upkeep *upkeep, bool is_subscribed);
+/* Something came through: the subscription hears, and a canary may be far behind in what waits. */
+void upkeep_on_heard(struct upkeep *upkeep);
 /* A canary came through. */
 void upkeep_on_canary(struct upkeep *upkeep, const char *bytes, size_t len);
 void upkeep_reload(struct upkeep *upkeep, struct config *config);

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import time
 
@@ -404,6 +405,15 @@ class Handover(herald.TestCase):
         far.settimeout(10)
         self.assertEqual(far.recv(1), b"", "nobody holds its other end")
         self.assertEqual(daemon.stop(), 0)
+
+    def test_a_backlog_longer_than_two_canaries_is_no_reason_to_throw_it_away(self):
+        daemon = self.start()
+        daemon.process.signal(signal.SIGSTOP)
+        count = 40000  # several seconds of accepting, and a canary every second
+        self.client.publish_all("order:confirmed", [herald.order(number) for number in range(count)])
+        daemon.process.signal(signal.SIGCONT)
+        self.wait_all(count, timeout=120)
+        self.assertEqual(daemon.log.count("redis.lost") + daemon.log.count("source.gap"), 0)
 
 
 if __name__ == "__main__":
