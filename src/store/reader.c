@@ -20,6 +20,7 @@
 
 #include "entries.h"
 #include "herald/clock.h"
+#include "herald/fault.h"
 #include "herald/link.h"
 #include "herald/reply.h"
 
@@ -201,6 +202,7 @@ static void acknowledge(struct reader *reader)
     const struct entries *entries = &reader->entries;
     const char *argv[3 + INCOMING_MAX_BATCH] = {"XACK"};
     size_t i = 0;
+    FAULT("entries-not-acknowledged");
     while (i < entries->id_count) {
         size_t origin = entries->ids[i].origin;
         int argc = 3;
@@ -211,6 +213,7 @@ static void acknowledge(struct reader *reader)
         if (!ask(reader, argc, argv, NULL, NULL))
             return;
     }
+    FAULT("entries-acknowledged");
     reader->is_ack_owed = false;
     entries_reset(&reader->entries);
 }
@@ -334,6 +337,8 @@ static void on_entries(void *arg, const redisReply *reply)
         take(stream, reply_at(part, 1));
     }
     entries_settle(&reader->entries);
+    if (reader->entries.count > 0)
+        FAULT("entries-read");
     reader->is_ack_owed = reader->entries.count == 0 && reader->entries.id_count > 0;
     if (reader->entries.count > 0)
         hand_up(reader);

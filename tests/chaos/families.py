@@ -510,7 +510,7 @@ FAMILIES = (
     ("both-killed", both_killed, 10, 100),
     ("stored-subscription", stored_subscription, 50, 500),
     ("no-store", no_store, 1, 10),
-    ("frozen", frozen, 10, 300),
+    ("frozen", frozen, 20, 300),
     ("rolling", rolling, 10, 100),
     ("redis-always", redis_killed_always, 10, 100),
     ("redis-everysec", redis_killed_everysec, 10, 100),

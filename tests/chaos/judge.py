@@ -75,6 +75,7 @@ class Rules:
     space: dict                      # source -> space
     hold: frozenset = frozenset()    # lanes whose policy is hold
     unseen: frozenset = frozenset()  # lanes whose provider keeps no log: Redis's word is taken
+    streams: frozenset = frozenset() # sources that Redis keeps until they are accepted: all it took is promised
     promise: str = "heard"           # "heard": what a subscriber got; "accepted": what was seen in the ledger
     redis_forgets: bool = False      # no persistence: records may be missing and sends repeated; but each was sent once
     may_die: frozenset = frozenset() # lanes in which deliveries may be dead without a refusal for good
@@ -185,7 +186,8 @@ def judge_events(evidence, verdict):
 
 
 def judge_missing(rules, verdict, source, order, heard, was_accepted, was_sent):
-    promised = heard if rules.promise == "heard" else was_accepted
+    is_kept = source in rules.streams and not rules.redis_forgets
+    promised = heard if is_kept or rules.promise == "heard" else was_accepted
     if not promised:
         verdict.counts["not promised"] += 1
     elif rules.redis_forgets:

@@ -64,7 +64,16 @@ channel = order:quiet
 id = orderId
 notification = quiet
 
+[source kept]
+type = stream
+stream = order:kept
+id = orderId
+notification = kept
+
 [notification orders]
+channels = email:mail
+
+[notification kept]
 channels = email:mail
 
 [notification held]
@@ -114,10 +123,21 @@ from = orders@shop.example
 """
 
 CHANNELS = {"orders": "order:confirmed", "held": "order:held", "both": "order:both", "quiet": "order:quiet"}
-LANES = {"orders": ["mail"], "held": ["held"], "both": ["mail", "hook"], "quiet": ["quiet"]}
+STREAMS = {"kept": "order:kept"}
+LANES = {"orders": ["mail"], "kept": ["mail"], "held": ["held"], "both": ["mail", "hook"], "quiet": ["quiet"]}
 BODY = "mark:{{recipient.name}}/{{orderId}}:\n\nThank you for your order {{orderId}}.\n"
 TEMPLATES = {f"{name}/{part}": text for name in LANES
              for part, text in (("subject.txt", "{{orderId}}\n"), ("body.txt", BODY))}
+
+
+def command(source, body):
+    """How an event of this source is sent."""
+    return ("XADD", STREAMS[source], "*", "event", body) if source in STREAMS else ("PUBLISH", CHANNELS[source], body)
+
+
+def heard_by(reply):
+    """Subscribers, for a PUBLISH; a stream keeps what it answers with an id."""
+    return reply if isinstance(reply, int) else int(isinstance(reply, bytes))
 
 
 class Publisher(threading.Thread):
@@ -160,10 +180,9 @@ class Publisher(threading.Thread):
         try:
             if self.client is None:
                 self.client = self.redis.client(timeout=5)
-            replies = iter(self.client.pipeline([("PUBLISH", CHANNELS[one.source], body) for one, body in made], 100))
+            replies = iter(self.client.pipeline([command(one.source, body) for one, body in made], 100))
             for one, _ in made:
-                reply = next(replies)
-                one.heard = reply if isinstance(reply, int) else 0
+                one.heard = heard_by(next(replies))
         except (OSError, ConnectionError):
             with contextlib.suppress(OSError):
                 self.client and self.client.close()
@@ -238,7 +257,7 @@ class SinkProcess(Process):
 
 
 class Rig:
-    def __init__(self, seed, instances=1, pace=300, mix=(("orders", 5), ("held", 2), ("both", 2)), log_level="info",
+    def __init__(self, seed, instances=1, pace=300, mix=(("orders", 4), ("kept", 3), ("held", 2), ("both", 2)), log_level="info",
                  redis=None, mail_more="", has_store=False, **publisher):
         self.world = herald.World()
         self.random = random.Random(seed)
@@ -337,7 +356,7 @@ class Rig:
                 made = self.publisher.make(source, self.publisher.count)
                 self.publisher.count += 1
                 made[0].at = time.time()
-                made[0].heard = client.publish(CHANNELS[source], made[1])
+                made[0].heard = heard_by(client.call(*command(source, made[1])))
                 self.publisher.log.append(made[0])
                 key = "herald:{0}:e:" + judge.eid_of(source, made[0].order)
                 wait_for(lambda: client.call("EXISTS", key), timeout, lambda: f"the last event of {source}\n" + self.world.output())
@@ -393,7 +412,7 @@ class Rig:
             found = re.search(r'"event":\s*"(event\.accepted|event\.conflict)".*"event_id":\s*"([0-9a-f]{24})', line)
             if found and found[2] in ids:
                 seen[found[1]].add(ids[found[2]])
-        made = judge.Rules(lanes=LANES, space={source: source for source in LANES}, hold=frozenset(["held"]),
+        made = judge.Rules(lanes=LANES, space={source: source for source in LANES}, streams=frozenset(STREAMS), hold=frozenset(["held"]),
                            unseen=frozenset(["quiet"]), in_flight=3 * CONNECTIONS, lease_s=LEASE_S, backoff_s=BACKOFF_S)
         for name, value in rules.items():
             setattr(made, name, value)

@@ -5,9 +5,10 @@ import unittest
 
 from judge import Evidence, Fault, Published, Rules, Send, eid_of, judge, story
 
-RULES = Rules(lanes={"orders": ["mail"], "held": ["held"], "both": ["mail", "hook"], "quiet": ["quiet"]},
-              space={"orders": "orders", "held": "held", "both": "both", "quiet": "quiet"},
-              hold=frozenset(["held"]), unseen=frozenset(["quiet"]), in_flight=2)
+RULES = Rules(lanes={"orders": ["mail"], "held": ["held"], "both": ["mail", "hook"], "quiet": ["quiet"],
+                     "kept": ["mail"]},
+              space={"orders": "orders", "held": "held", "both": "both", "quiet": "quiet", "kept": "kept"},
+              streams=frozenset(["kept"]), hold=frozenset(["held"]), unseen=frozenset(["quiet"]), in_flight=2)
 
 
 class Plant:
@@ -77,6 +78,11 @@ class Judge(unittest.TestCase):
         plant = Plant(promise="accepted").publish("o-1")
         plant.evidence.accepted.add(("orders", "o-1"))
         self.find(plant, lost=1)
+
+    def test_what_a_stream_took_is_promised_whoever_was_there(self):
+        self.find(Plant(promise="accepted").publish("o-1", "kept"), lost=1)
+        self.find(Plant(promise="accepted").publish("o-1", "kept", heard=None))
+        self.find(Plant(promise="accepted", redis_forgets=True).publish("o-1", "kept"))
 
     def test_one_of_many_that_was_lost_is_found(self):
         plant = Plant()
