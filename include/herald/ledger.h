@@ -194,11 +194,19 @@ bool ledger_drop(struct ledger *, const char *reason, const struct ledger_item *
 bool ledger_cancel(struct ledger *, const struct ledger_item *, size_t count, ledger_items_fn *, void *arg,
                    struct err *) MUST_CHECK;
 
-/* Which leases are our incarnation's, a stretch at a time: begin with from = 0 and go on with `next` until it
- * is 0. Items are borrowed for the callback. Leases that move meanwhile may be missed. */
-typedef void ledger_owned_fn(void *arg, const struct ledger_item *items, size_t count, size_t next,
-                             const struct err *err);
-bool ledger_owned(struct ledger *, size_t from, ledger_owned_fn *, void *arg, struct err *) MUST_CHECK;
+/* A place in the leases, in the order of their ends. */
+struct ledger_place {
+    char last[EVENT_EID_CHARS + 16]; /* the lease before it; empty: the beginning, or that there is no more */
+    char score[32];
+};
+
+/* Which leases are our incarnation's, at most LEDGER_MAX_ITEMS at a time: begin with a place that is all zero
+ * and go on with `next` until its `last` is empty. Items and next are borrowed for the callback. A lease that
+ * is there all the time is found, whatever comes and goes beside it. */
+typedef void ledger_owned_fn(void *arg, const struct ledger_item *items, size_t count,
+                             const struct ledger_place *next, const struct err *err);
+bool ledger_owned(struct ledger *, const struct ledger_place *from, ledger_owned_fn *, void *arg,
+                  struct err *) MUST_CHECK;
 
 /* ── upkeep ── */
 

@@ -35,7 +35,7 @@ struct recovery {
     const struct recalled_event *event; /* STEP_EVENTS: the next one */
     size_t bucket;                      /* STEP_HELD: the next one */
     size_t answer;                      /* STEP_SENT, STEP_UNKNOWN: the cursor */
-    size_t owned;                       /* STEP_OWNED: where to go on */
+    struct ledger_place owned;          /* STEP_OWNED: where to go on */
     struct recovery_counts counts;
     void (*on_closed)(void *arg);
     void *on_closed_arg;
@@ -46,6 +46,7 @@ struct call {
     unsigned generation;
     const struct recalled_event *event; /* where to go on once it is answered */
     size_t cursor;
+    struct ledger_place place; /* the same among the leases */
     size_t count;
 };
 
@@ -219,10 +220,10 @@ static void tell_answers(struct recovery *recovery, enum journal_answer wanted)
 
 /* ── leases of ours that nobody knows of ── */
 
-static void owned_go_on(struct recovery *recovery, size_t from)
+static void owned_go_on(struct recovery *recovery, const struct ledger_place *from)
 {
-    recovery->owned = from;
-    if (from == 0)
+    recovery->owned = *from;
+    if (from->last[0] == '\0')
         next_step(recovery);
     else
         go_on(recovery);
@@ -235,24 +236,24 @@ static void on_released(void *arg, const int *answers, size_t count, const struc
         return;
     for (size_t i = 0; err == NULL && i < count; i++)
         call.recovery->counts.released += answers[i] == 1;
-    owned_go_on(call.recovery, call.cursor);
+    owned_go_on(call.recovery, &call.place);
 }
 
-static void release(struct recovery *recovery, const struct ledger_item *items, size_t count, size_t next)
+static void release(struct recovery *recovery, const struct ledger_item *items, size_t count,
+                    const struct ledger_place *next)
 {
     struct call *call = call_new(recovery);
     struct err err;
-    /* What is released leaves the index, and the rest moves up. */
     if (call != NULL)
-        call->cursor = next == 0 ? 0 : next - count;
+        call->place = *next;
     if (call == NULL || !ledger_release(recovery->options.ledger, items, count, on_released, call, &err)) {
         free(call);
         try_again(recovery);
     }
 }
 
-static void on_owned(void *arg, const struct ledger_item *items, size_t count, size_t next,
-                     const struct err *err)
+static void on_owned(void *arg, const struct ledger_item *items, size_t count,
+                     const struct ledger_place *next, const struct err *err)
 {
     struct call call;
     struct ledger_item strays[LEDGER_MAX_ITEMS];
@@ -265,7 +266,7 @@ static void on_owned(void *arg, const struct ledger_item *items, size_t count, s
     if (stray_count > 0)
         release(call.recovery, strays, stray_count, next);
     else
-        owned_go_on(call.recovery, err == NULL ? next : 0);
+        owned_go_on(call.recovery, next); /* empty after an error that trying again would not mend */
 }
 
 static void look_for_strays(struct recovery *recovery)
@@ -273,7 +274,7 @@ static void look_for_strays(struct recovery *recovery)
     struct call *call = call_new(recovery);
     struct err err;
     FAULT("recovery-strays");
-    if (call == NULL || !ledger_owned(recovery->options.ledger, recovery->owned, on_owned, call, &err)) {
+    if (call == NULL || !ledger_owned(recovery->options.ledger, &recovery->owned, on_owned, call, &err)) {
         free(call);
         try_again(recovery);
     }
@@ -339,7 +340,8 @@ void recovery_begin(struct recovery *recovery, enum recovery_kind kind, struct c
     /* Answers to accepts that were under way still come in: none may move the ring under our cursor. */
     recall_hold(recovery->options.recall);
     recovery->event = recall_events(recovery->options.recall);
-    recovery->bucket = recovery->answer = recovery->owned = 0;
+    recovery->bucket = recovery->answer = 0;
+    recovery->owned = (struct ledger_place){.last = ""};
     recovery->counts = (struct recovery_counts){0};
     recovery->step = first[kind];
     go_on(recovery);

@@ -200,25 +200,33 @@ bool ledger_fail(struct ledger *ledger, const struct ledger_item *items, size_t 
 static void on_owned_reply(struct ledger_call *call, const redisReply *reply, const struct err *err)
 {
     struct ledger_item items[LEDGER_MAX_ITEMS];
+    struct ledger_place next = {.last = ""};
+    const char *last = reply_text(reply_at(reply, 0), NULL), *score = reply_text(reply_at(reply, 1), NULL);
     size_t count = 0;
-    for (size_t at = 1; at + 3 <= reply_count(reply) && count < LEDGER_MAX_ITEMS; at += 3) {
+    if (last != NULL && score != NULL) {
+        snprintf(next.last, sizeof next.last, "%s", last);
+        snprintf(next.score, sizeof next.score, "%s", score);
+    }
+    for (size_t at = 2; at + 3 <= reply_count(reply) && count < LEDGER_MAX_ITEMS; at += 3) {
         const char *eid = reply_text(reply_at(reply, at), NULL);
         if (eid != NULL && strlen(eid) == EVENT_EID_CHARS)
             items[count++] = (struct ledger_item){.eid = eid,
                                                   .ordinal = (unsigned)reply_number(reply_at(reply, at + 1)),
                                                   .fence = (uint64_t)reply_number(reply_at(reply, at + 2))};
     }
-    call->callback.on_owned(call->arg, items, count, (size_t)reply_number(reply_at(reply, 0)), err);
+    call->callback.on_owned(call->arg, items, count, &next, err);
 }
 
-bool ledger_owned(struct ledger *ledger, size_t from, ledger_owned_fn *on_owned, void *arg, struct err *err)
+bool ledger_owned(struct ledger *ledger, const struct ledger_place *from, ledger_owned_fn *on_owned,
+                  void *arg, struct err *err)
 {
     struct ledger_call *call = ledger_call_new(ledger, SCRIPT_OWNED, on_owned_reply, arg);
     if (call == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
     call->callback.on_owned = on_owned;
     ledger_call_text(call, ledger->options.incarnation);
-    ledger_call_number(call, (int64_t)from);
+    ledger_call_text(call, from->last);
+    ledger_call_text(call, from->score);
     ledger_call_number(call, LEDGER_MAX_ITEMS);
     return ledger_call_send(call, err);
 }

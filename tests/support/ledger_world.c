@@ -474,6 +474,32 @@ int world_drop(const char *eid, unsigned ordinal)
                : -1;
 }
 
+struct owned {
+    struct ledger_place *place;
+    char (*eids)[EVENT_EID_CHARS + 1];
+    size_t count;
+};
+
+static void on_owned(void *arg, const struct ledger_item *items, size_t count,
+                     const struct ledger_place *next, const struct err *err)
+{
+    struct owned *owned = arg;
+    note_err(err);
+    for (size_t i = 0; i < count; i++)
+        snprintf(owned->eids[owned->count++], EVENT_EID_CHARS + 1, "%s", items[i].eid);
+    *owned->place = *next;
+    world.is_answered = true;
+}
+
+size_t world_owned(struct ledger_place *place, char ret[][EVENT_EID_CHARS + 1])
+{
+    struct owned owned = {.place = place, .eids = ret};
+    struct ledger_place from = *place;
+    world.is_answered = false;
+    (void)await_answer(ledger_owned(world.ledger, &from, on_owned, &owned, &world_err));
+    return owned.count;
+}
+
 static void on_counts(void *arg, const int64_t counts[3], const struct err *err)
 {
     note_err(err);

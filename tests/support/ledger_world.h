@@ -92,6 +92,9 @@ int world_settle(world_items_fn *call, struct ledger_item item);
 int world_settle_with(struct ledger *ledger, world_items_fn *call, struct ledger_item item);
 bool world_settle_many(world_items_fn *call, const struct ledger_item *items, size_t count, int *ret_answers);
 int world_drop(const char *eid, unsigned ordinal);
+/* One stretch of our leases: adds their eids to `ret`, which has room for LEDGER_MAX_ITEMS; how many. Moves
+ * *place on. */
+size_t world_owned(struct ledger_place *place, char ret[][EVENT_EID_CHARS + 1]);
 
 int64_t world_reap(unsigned max, int64_t counts[3]); /* returns counts[0] */
 int64_t world_trim(struct ledger *ledger, int64_t max_age_ms, unsigned max_count, unsigned max,

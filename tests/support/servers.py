@@ -246,7 +246,8 @@ class SmtpScript:
 
     def _lines(self, name):
         path = self.folder / name
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        # A line is written in more than one piece when it is long: what has no end yet is not there yet.
+        return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
 
     def mails(self):
         return self._lines("mails")

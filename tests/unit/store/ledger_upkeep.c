@@ -375,3 +375,54 @@ Test(ledger_upkeep, a_refused_upkeep_says_for_how_long)
                  world_err.text);
     world_ask("CONFIG SET maxmemory 0");
 }
+
+/* ── owned ── */
+
+/* Our leases in several stretches, while `sent` takes out of the index what was read already, what is to
+ * come, and the very lease at which the stretch ended. */
+static void walk_owned(int64_t apart_ms)
+{
+    enum { LEASES = 3 * LEDGER_MAX_ITEMS };
+    static char found[2 * LEASES][EVENT_EID_CHARS + 1];
+    struct ledger_place place = {.last = ""};
+    bool was_found[LEASES] = {false};
+    for (unsigned i = 0; i < LEASES; i++) {
+        accept_order((struct order){.eid = eid_of(i), .capacity = 1});
+        world_advance_ms(apart_ms);
+    }
+    for (unsigned stretch = 0; stretch == 0 || place.last[0] != '\0'; stretch++) {
+        cr_assert_lt(stretch, 10, "it has an end");
+        size_t count = world_owned(&place, found);
+        cr_assert_eq(world_err.kind, ERR_NONE, "%s", world_err.text);
+        for (size_t i = 0; i < count; i++)
+            was_found[strtoul(found[i], NULL, 16)] = true;
+        if (stretch == 0)
+            for (unsigned i = LEDGER_MAX_ITEMS - 50; i < LEDGER_MAX_ITEMS + 50; i++)
+                cr_assert_eq(world_settle(ledger_sent, item_of(eid_of(i), 1)), 1);
+    }
+    for (unsigned i = 0; i < LEASES; i++)
+        cr_expect(was_found[i] || (i >= LEDGER_MAX_ITEMS - 50 && i < LEDGER_MAX_ITEMS + 50), "%u", i);
+}
+
+Test(ledger_upkeep, every_lease_of_ours_is_found_while_others_leave_the_index)
+{
+    walk_owned(1);
+}
+
+Test(ledger_upkeep, leases_that_end_in_the_same_millisecond_are_all_found)
+{
+    walk_owned(0);
+}
+
+Test(ledger_upkeep, leases_of_others_are_not_ours)
+{
+    static char found[LEDGER_MAX_ITEMS][EVENT_EID_CHARS + 1];
+    struct ledger_place place = {.last = ""};
+    struct ledger_options options = world_options();
+    options.incarnation = "fedc4321";
+    accept_order((struct order){.eid = E1, .capacity = 1});
+    world_accept(world_other_ledger(&options), (struct order){.eid = E2, .capacity = 1});
+    cr_assert_eq(world_owned(&place, found), 1);
+    cr_expect_str_eq(found[0], E1);
+    cr_expect_eq(place.last[0], '\0');
+}
