@@ -33,8 +33,11 @@ struct daemon {
     uv_signal_t signals[3];
     uv_timer_t fitness, drain;
     uv_work_t reload;
-    struct err reload_err;
+    struct config
+        *loaded; /* the pool thread's while is_reloading, then the loop's for a moment; not judged yet */
+    struct err reload_err; /* likewise */
     bool is_reloading;
+    bool is_reload_due; /* asked for, and not begun */
     char incarnation[LEDGER_INCARNATION_CHARS + 1];
     char canary_channel[128];
     char client_names[3][96];

@@ -22,6 +22,15 @@ static void say_loaded(const struct daemon *daemon)
     service_ready(status);
 }
 
+static void begin(struct daemon *daemon);
+
+/* What was asked for meanwhile, any number of times, is one more reload. */
+static void begin_again(struct daemon *daemon)
+{
+    if (daemon->is_reload_due && !daemon->is_reloading && daemon->next == NULL && !daemon->is_draining)
+        begin(daemon);
+}
+
 /* Between two batches: intake names lanes by their place in the configuration. */
 void reload_apply(struct daemon *daemon)
 {
@@ -44,53 +53,63 @@ void reload_apply(struct daemon *daemon)
             log_text(LOG_KEY_REASON, daemon->path));
     }
     say_loaded(daemon);
+    begin_again(daemon);
 }
 
-/* On a thread of libuv's pool: it reads files. */
+/* On a thread of libuv's pool: it reads files. What it finds is the loop's only after it has ended. */
 static void load_next(uv_work_t *work)
 {
     struct daemon *daemon = work->data;
-    struct config *next;
-    if (!config_load(daemon->path, &next, &daemon->reload_err))
+    struct config *loaded;
+    if (!config_load(daemon->path, &loaded, &daemon->reload_err))
         return;
-    for (size_t i = 0; i < next->provider_count; i++) {
-        if (!lane_check(&next->providers[i], &daemon->reload_err)) {
-            config_unref(next);
+    for (size_t i = 0; i < loaded->provider_count; i++) {
+        if (!lane_check(&loaded->providers[i], &daemon->reload_err)) {
+            config_unref(loaded);
             return;
         }
     }
-    daemon->next = next;
+    daemon->loaded = loaded;
 }
 
 static void on_loaded(uv_work_t *work, int status)
 {
     struct daemon *daemon = work->data;
+    struct config *loaded = daemon->loaded;
     (void)status;
+    daemon->loaded = NULL;
     daemon->is_reloading = false;
-    if (daemon->next != NULL && !config_can_replace(daemon->config, daemon->next, &daemon->reload_err)) {
-        config_unref(daemon->next);
-        daemon->next = NULL;
-    }
     if (daemon->is_draining) {
-        config_unref(daemon->next);
-        daemon->next = NULL;
+        config_unref(loaded);
         return;
     }
-    if (daemon->next == NULL) {
+    if (loaded != NULL && !config_can_replace(daemon->config, loaded, &daemon->reload_err)) {
+        config_unref(loaded);
+        loaded = NULL;
+    }
+    if (loaded == NULL) {
         say_reload_failed(&daemon->reload_err);
         say_loaded(daemon);
+        begin_again(daemon);
         return;
     }
+    daemon->next = loaded;
     if (daemon_is_idle(daemon))
         reload_apply(daemon);
 }
 
-void reload_begin(struct daemon *daemon)
+static void begin(struct daemon *daemon)
 {
-    if (daemon->is_reloading || daemon->next != NULL || daemon->is_draining)
-        return;
     daemon->is_reloading = true;
+    daemon->is_reload_due = false;
     service_reloading();
     daemon->reload.data = daemon;
     uv_queue_work(&daemon->loop, &daemon->reload, load_next, on_loaded);
+}
+
+void reload_begin(struct daemon *daemon)
+{
+    /* The file may have changed since the one under way was read. */
+    daemon->is_reload_due = true;
+    begin_again(daemon);
 }

@@ -92,6 +92,31 @@ class Storm(herald.TestCase):
         self.assertGreater(self.daemon.log.count("config.reloaded"), 5)
         self.check(3000)
 
+    def test_a_reload_that_must_be_refused_is_refused_however_busy_it_is(self):
+        text = self.daemon.config.read_text()
+        self.daemon.reload(text.replace("[herald]\n", "[herald]\nlease = 17s\n", 1))
+        orders, asked = 0, time.monotonic() + 4
+        while time.monotonic() < asked:
+            self.client.publish_all("order:confirmed", [herald.order(n) for n in range(orders, orders + 3)])
+            orders += 3
+            self.daemon.reload()
+            time.sleep(0.003)  # how close together they come is what is tested
+        self.check(orders)
+        self.assertEqual(self.daemon.log.count("config.reloaded"), 0)
+        refused = [line["reason"] for line in self.daemon.log.wait_event("config.refused")]
+        self.assertEqual(set(refused), {"needs a restart: [herald] lease"})
+
+    def test_what_is_asked_for_while_a_reload_waits_is_done_after_it(self):
+        text = self.daemon.config.read_text()
+        self.client.pipeline([("MULTI",), ("PUBLISH", "order:confirmed", herald.order(1)), ("CLIENT", "PAUSE", 1500, "WRITE"), ("EXEC",)])
+        first = text.replace("from = orders@", "from = first@")
+        self.daemon.reload(first)
+        time.sleep(0.5)  # until it is read, and waits for the batch: nothing tells
+        self.daemon.reload(text.replace("from = orders@", "from = second@"))
+        self.daemon.log.wait_event("config.reloaded", n=2)
+        self.client.publish("order:confirmed", herald.order(2))
+        self.wait(lambda: [mail for mail in self.smtp.mails() if "second@" in mail["From"]], 10, "a mail from the second")
+
     def test_a_command_connection_that_is_cut_all_the_time(self):
         """What is published meanwhile waits in the socket; leases whose answer was cut off are given back at once."""
         def cut(client):
