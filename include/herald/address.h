@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "herald/buffer.h"
 #include "herald/err.h"
 
 #define ADDRESS_MAX_BYTES 254 /* RFC 5321 4.5.3.1.3, less the angle brackets */
@@ -20,6 +21,11 @@ bool address_check(const char *text, size_t len, struct err *err) MUST_CHECK;
 
 /* The part behind '@'; the text must have passed address_check. */
 const char *address_domain(const char *text);
+
+/* Appends the address as it stands in an envelope and in a header: with its domain in ASCII (RFC 3492), so
+ * that no server needs SMTPUTF8 for it. It must have passed address_check. False if the domain has no such
+ * form; what was appended by then stays. */
+bool address_ascii(const char *address, struct buffer *ret);
 
 /* A header value or display name from outside: valid UTF-8 without C0/C1 controls, DEL or NUL, at most
  * `max` bytes; may be empty. */

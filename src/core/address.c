@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "herald/utf8.h"
+#include "punycode.h"
 
 #define LOCAL_MAX_BYTES 64 /* RFC 5321 4.5.3.1.1 */
 #define LABEL_MAX_BYTES 63 /* RFC 1035 2.3.4 */
@@ -155,6 +156,13 @@ const char *address_domain(const char *text)
 
     assert(at != NULL);
     return at + 1;
+}
+
+bool address_ascii(const char *address, struct buffer *ret)
+{
+    const char *domain = address_domain(address);
+    buffer_append(ret, address, (size_t)(domain - address));
+    return punycode_domain(domain, ret);
 }
 
 bool address_check_text(const char *text, size_t len, size_t max, struct err *err)

@@ -14,7 +14,6 @@
 #include "herald/clock.h"
 #include "herald/utf8.h"
 #include "mime.h"
-#include "punycode.h"
 
 #define MAX_NAME 256    /* bytes of a display name: as a recipient's */
 #define MAX_KEY 64      /* bytes: the boundary made of it still fits a line, and SHA-256 in hex fits */
@@ -54,9 +53,7 @@ static bool make_address(const char *field, const char *address, struct buffer *
         err->kind = ERR_PERMANENT;
         return err_wrap(err, "%s", field);
     }
-    const char *domain = address_domain(address);
-    buffer_append(ret, address, (size_t)(domain - address));
-    if (!punycode_domain(domain, ret) || ret->len > MAX_ADDRESS)
+    if (!address_ascii(address, ret) || ret->len > MAX_ADDRESS)
         return err_set(err, ERR_PERMANENT, "%s: the domain has no ASCII form", field);
     if (ret->failed)
         return err_set(err, ERR_NOMEM, "%s: out of memory", field);

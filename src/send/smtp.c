@@ -22,6 +22,7 @@
 #define GOODBYE_SECONDS 2L /* for the reply to QUIT: nothing depends on it */
 #define HELLO_BYTES 255    /* a host's name */
 #define URL_BYTES 2400     /* the longest that the configuration takes, and the EHLO name */
+#define ENVELOPE_BYTES 512 /* of an address: a domain in ASCII has at most 253, but more while it is made */
 
 static const char *const schemes[] = {"smtp", "smtps", NULL};
 
@@ -29,7 +30,8 @@ struct smtp {
     struct worker *worker; /* borrowed: owns us */
     CURL *easy;            /* owned; NULL: the next mail makes one */
     struct buffer message;
-    struct curl_slist recipient; /* of one, borrowed by the handle; data points into the delivery */
+    struct buffer sender, addressee; /* the envelope, its domains in ASCII */
+    struct curl_slist recipient;     /* of one, borrowed by the handle; data points into addressee */
     struct dialogue dialogue;
     struct transfer transfer;
     char url[URL_BYTES];
@@ -76,6 +78,8 @@ static bool open_worker(struct worker *worker, void **ret, struct err *err)
     smtp->worker = worker;
     smtp->transfer.worker = worker;
     buffer_init(&smtp->message, RENDER_MAX_BYTES);
+    buffer_init(&smtp->sender, ENVELOPE_BYTES);
+    buffer_init(&smtp->addressee, ENVELOPE_BYTES);
     *ret = smtp;
     return true;
 }
@@ -103,6 +107,8 @@ static void close_worker(void *state)
         return;
     drop_handle(smtp);
     buffer_done(&smtp->message);
+    buffer_done(&smtp->sender);
+    buffer_done(&smtp->addressee);
     free(smtp);
 }
 
@@ -215,8 +221,13 @@ static bool prepare(struct smtp *smtp, struct delivery *delivery)
 {
     if (smtp->easy == NULL && !make_handle(smtp))
         return false;
-    smtp->recipient.data = (char *)delivery->email; /* libcurl only reads it */
-    return curl_easy_setopt(smtp->easy, CURLOPT_MAIL_FROM, render_sender(delivery)) == CURLE_OK &&
+    buffer_reset(&smtp->sender);
+    buffer_reset(&smtp->addressee);
+    if (!address_ascii(render_sender(delivery), &smtp->sender) || smtp->sender.failed ||
+        !address_ascii(delivery->email, &smtp->addressee) || smtp->addressee.failed)
+        return false; /* rendering refused such an address already: it is out of memory */
+    smtp->recipient.data = smtp->addressee.data;
+    return curl_easy_setopt(smtp->easy, CURLOPT_MAIL_FROM, smtp->sender.data) == CURLE_OK &&
            curl_easy_setopt(smtp->easy, CURLOPT_MAIL_RCPT, &smtp->recipient) == CURLE_OK &&
            curl_easy_setopt(smtp->easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)smtp->message.len) == CURLE_OK;
 }

@@ -98,6 +98,20 @@ Test(smtp, a_mail_arrives_whole_from_the_from_address)
     cr_expect(file_has("commands", "SIZE="));
 }
 
+Test(smtp, the_envelope_of_a_domain_beyond_ascii_needs_no_smtputf8)
+{
+    static const char from[] =
+        "from = orders@münchen.example\nurl = smtp://127.0.0.1:%d\nconnections = 1\ntimeout = 5s\n";
+    char text[256];
+    serve("{}");
+    snprintf(text, sizeof(text), from, server.port);
+    lane_world_configure(&world, CHANNEL_EMAIL, NULL, text);
+    lane_world_start(&world);
+    EXPECT_CLASS(send_to("ada@пример.рф"), OUTCOME_SENT);
+    cr_expect(file_has("commands", "MAIL FROM:<orders@xn--mnchen-3ya.example>"));
+    cr_expect(file_has("commands", "RCPT TO:<ada@xn--e1afmkfd.xn--p1ai>"));
+}
+
 Test(smtp, one_connection_serves_mail_after_mail)
 {
     start("{}");
