@@ -7,6 +7,7 @@
 #include "held.h"
 #include "herald/clock.h"
 #include "herald/fault.h"
+#include "herald/log.h"
 #include "restatement.h"
 
 #define RETRY_MS 200
@@ -37,6 +38,7 @@ struct recovery {
     size_t answer;                      /* STEP_SENT, STEP_UNKNOWN: the cursor */
     struct ledger_place owned;          /* STEP_OWNED: where to go on */
     struct recovery_counts counts;
+    unsigned refusals; /* in a row */
     void (*on_closed)(void *arg);
     void *on_closed_arg;
 };
@@ -80,8 +82,14 @@ static bool is_answered(struct call *call, const struct err *err, struct call *r
     if (ret->generation != recovery->generation || recovery->step == STEP_IDLE)
         return false;
     /* What a script refuses for good it would refuse for ever. */
-    if (err == NULL || err->kind != ERR_TRANSIENT)
+    if (err == NULL || err->kind != ERR_TRANSIENT) {
+        recovery->refusals = 0;
         return true;
+    }
+    if (log_is_worth_repeating(++recovery->refusals))
+        LOG(LOG_LEVEL_WARNING, "redis.refused",
+            "what was under way can't be taken up, and nothing new before it",
+            log_text(LOG_KEY_REASON, err->text), log_int(LOG_KEY_ATTEMPT, recovery->refusals));
     try_again(recovery);
     return false;
 }

@@ -31,6 +31,44 @@ static const char *member_text(const struct json *json, const char *name, struct
     return text->failed ? NULL : text->data != NULL ? text->data : "";
 }
 
+/* A record is replaced as a whole, so a mistyped member must not pass for one that is not there. */
+static bool check_members(const struct json *json, struct err *err)
+{
+    static const char *const names[] = {"userId", "email", "name", "locale", "push"};
+    const struct json_token *root = &json->tokens[0];
+    bool has_address = false;
+    if (root->type != JSON_OBJECT)
+        return err_set(err, ERR_INPUT, "expected an object");
+    for (uint32_t at = 1; at < root->next; at = json->tokens[at + 1].next) {
+        const struct json_token *name = &json->tokens[at], *value = &json->tokens[at + 1];
+        size_t i = 0;
+        while (i < 5 && !json_string_is(json, name, names[i]))
+            i++;
+        if (i == 5)
+            return err_set(err, ERR_INPUT, "at byte %u: expected userId, email, name, locale or push",
+                           (unsigned)name->start);
+        if (i >= 1 && i <= 3 && value->type != JSON_STRING && value->type != JSON_NULL)
+            return err_set(err, ERR_INPUT, "%s: expected a string", names[i]);
+        has_address = has_address || ((i == 1 || i == 4) && value->type != JSON_NULL);
+    }
+    return has_address ||
+           err_set(err, ERR_INPUT, "expected email or push: heraldctl takes no record away, DEL does");
+}
+
+/* A string, or an integer as it is written: an event's userId in the same form finds it. */
+static const char *read_user_id(const struct json *json, struct buffer *text)
+{
+    const struct json_token *token = json_member(json, 0, "userId");
+    if (token == NULL)
+        return NULL;
+    size_t len = token->end - token->start;
+    if (token->type != JSON_STRING &&
+        (token->type != JSON_NUMBER || strcspn(json->text + token->start, ".eE") < len))
+        return NULL;
+    const char *id = member_text(json, "userId", text);
+    return id != NULL && id[0] != '\0' && strlen(id) <= EVENT_ID_MAX ? id : NULL;
+}
+
 static bool store(struct import *import, const char *line, size_t len, struct err *err)
 {
     static const char *const names[] = {"email", "name", "locale", "push"};
@@ -41,11 +79,11 @@ static bool store(struct import *import, const char *line, size_t len, struct er
     struct recipient recipient = {0};
     for (size_t i = 0; i < 5; i++)
         buffer_init(&texts[i], 128 * 1024); /* sixteen devices of 4 KiB are the most */
-    bool is_done = json_parse(line, len, &json, err);
+    bool is_done = json_parse(line, len, &json, err) && check_members(&json, err);
     const char *user_id = NULL;
     if (is_done) {
-        user_id = json.tokens[0].type == JSON_OBJECT ? member_text(&json, "userId", &texts[4]) : NULL;
-        is_done = (user_id != NULL && user_id[0] != '\0' && strlen(user_id) <= EVENT_ID_MAX) ||
+        user_id = read_user_id(&json, &texts[4]);
+        is_done = user_id != NULL ||
                   err_set(err, ERR_INPUT, "userId: expected a string of 1 to %d bytes, or an integer",
                           EVENT_ID_MAX);
     }
@@ -119,6 +157,8 @@ static bool import_file(struct import *import, FILE *file, struct err *err)
         if (import->line % PROGRESS == 0 && isatty(STDERR_FILENO))
             fprintf(stderr, "\r%zu lines", import->line);
     }
+    if (is_done && ferror(file))
+        is_done = err_set(err, ERR_CONFIG, "reading behind line %zu: %s", import->line, strerror(errno));
     free(line);
     return is_done && flush(import, err);
 }

@@ -192,6 +192,20 @@ class Recovery(herald.TestCase):
         self.client.call("DEL", "herald:{0}:lease")
         self.check_each_once(smtp, 32)
 
+    def test_a_redis_that_refuses_our_scripts_is_said_until_it_takes_them(self):
+        self.client.call("ACL", "SETUSER", "default", "-evalsha", "-eval")
+        smtp = self.world.smtp_script()
+        daemon = self.start(smtp, start=False)
+        daemon.start(wait_ready=False)
+        line = daemon.log.wait_event("redis.refused", timeout=20)[0]
+        self.assertIn("NOPERM", line["reason"])
+        self.assertEqual(daemon.log.count("service.ready"), 0)
+        self.client.call("ACL", "SETUSER", "default", "+evalsha", "+eval")
+        daemon.log.wait_event("service.ready")
+        self.publish(0, 1)
+        self.wait_idle(1)
+        self.check_each_once(smtp, 1)
+
     def restart_redis_empty(self):
         self.client.close()
         self.redis.process.signal(signal.SIGKILL)

@@ -276,6 +276,27 @@ class Ctl(herald.TestCase):
         [line] = self.daemon.log.wait_event("delivery.sent")
         self.assertEqual(line["to"], "b***@example.org")
 
+    def test_users_import_takes_no_mistake_for_a_record_without_an_address(self):
+        herald.store_user(self.client, "u-7", email="ada@example.org")
+        file = self.world.folder / "users.jsonl"
+        wrong = {'{"userId":"u-7","mail":"new@example.org"}': "at byte 17: expected userId, email, name, locale or push",
+                 '{"userId":"u-7"}': "expected email or push",
+                 '{"userId":7.5,"email":"a@example.org"}': "userId: expected",
+                 '{"userId":true,"email":"a@example.org"}': "userId: expected",
+                 '{"userId":["u-7"],"email":"a@example.org"}': "userId: expected",
+                 '{"userId":"u-7","email":"a@example.org","name":5}': "name: expected a string",
+                 '["u-7"]': "expected an object"}
+        file.write_text("".join(line + "\n" for line in wrong) + '{"userId":8,"email":"eight@example.org"}\n')
+        done = self.ctl("users", "import", file, check=False)
+        self.assertIn(f"1 stored, {len(wrong)} refused", done.stdout)
+        for number, reason in enumerate(wrong.values(), 1):
+            self.assertIn(f"line {number}: {reason}", done.stderr)
+        self.assertEqual(self.client.call("HGET", "herald:user:u-7", "email"), b"ada@example.org")
+        self.assertEqual(self.client.call("HGET", "herald:user:8", "email"), b"eight@example.org")
+        done = self.ctl("users", "import", self.world.folder, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("Is a directory", done.stderr)
+
     def test_render_shows_the_message_without_sending_it(self):
         event = self.world.folder / "event.json"
         event.write_text(herald.order(1, to={"email": "ada@example.org", "name": "Ada"}))
