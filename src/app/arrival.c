@@ -58,11 +58,23 @@ static void note(struct arrival *arrival, const char *what)
 
 void arrival_set_record(struct arrival *arrival, const struct recipient_record *record)
 {
+    /* A field that is not usable is left out, and costs nothing but itself: a mail without the name, or in
+     * the default language, is better than none. */
+    struct recipient_record usable = *record;
+    const struct {
+        const char *name, **text;
+    } fields[] = {
+        {"email", &usable.email}, {"name", &usable.name}, {"locale", &usable.locale}, {"push", &usable.push}};
     struct err err;
-    if (!recipient_from_record(record, &arrival->recipient, &err)) {
+    if (record->email == NULL && record->name == NULL && record->locale == NULL && record->push == NULL)
+        note(arrival, "no record of this user");
+    for (size_t left = 4; !recipient_from_record(&usable, &arrival->recipient, &err) && left > 0; left--) {
         char text[120];
-        snprintf(text, sizeof text, "the user's record is not usable: %.80s", err.text);
+        snprintf(text, sizeof text, "the user's record: %.80s", err.text);
         note(arrival, text);
+        for (size_t i = 0; i < 4; i++)
+            if (strncmp(err.text, fields[i].name, strlen(fields[i].name)) == 0)
+                *fields[i].text = NULL;
     }
 }
 

@@ -28,7 +28,7 @@ struct arrival {
     struct event event;         /* if it is not */
     bool needs_record;          /* the recipient is the user's record */
     struct recipient recipient; /* from the record; unused if event.has_to */
-    char note[160];             /* channels that were skipped, and why; "" if none */
+    char note[480];             /* channels that were skipped, and why; "" if none */
     struct accept_event accept; /* what the ledger is asked; its payload is owned by `payload` */
     const struct config_provider
         *providers[DELIVERY_MAX_PER_EVENT]; /* of each target; NULL for one that is dead at once */

@@ -113,6 +113,18 @@ class Order(herald.TestCase):
         self.settle([daemon], 1)
         self.assertEqual((self.smtp.count(), self.push.count()), (1, 0))
 
+    def test_a_field_of_a_record_that_is_not_usable_costs_only_itself(self):
+        self.client.call("HSET", "herald:user:u-7", "email", "ada@example.org", "name", "A\nB", "locale", "pt_BR.UTF-8!", "push", "[]x")
+        daemon = self.start()
+        self.client.publish("order:confirmed", herald.order(1))
+        daemon.log.wait_event("delivery.sent", channel="email")
+        self.client.publish("order:confirmed", herald.order(2, "u-nobody"))
+        daemon.log.wait_event("delivery.dead", order_id="o-2")
+        said = self.world.ctl("explain", "o-1", config=daemon.config)
+        for field in ("name", "locale", "push"):
+            self.assertIn(f"the user's record: {field}", said)
+        self.assertIn("no record of this user", self.world.ctl("explain", "o-2", config=daemon.config))
+
     def test_nobody_to_tell_is_dead_with_the_reason(self):
         daemon = self.start()
         self.client.call("PUBLISH", "order:confirmed", herald.order(1, "stranger"))
