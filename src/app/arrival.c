@@ -82,11 +82,15 @@ static bool is_domain_allowed(const struct config *config, const char *address)
 {
     if (config->allow_domains[0] == NULL)
         return true;
-    const char *domain = address_domain(address);
-    for (size_t i = 0; config->allow_domains[i] != NULL; i++)
-        if (strcasecmp(domain, config->allow_domains[i]) == 0)
-            return true;
-    return false;
+    /* The option's domains are in ASCII. */
+    struct buffer ascii;
+    buffer_init(&ascii, ADDRESS_ASCII_BYTES);
+    bool is_allowed = false;
+    if (address_ascii(address, &ascii) && !ascii.failed)
+        for (size_t i = 0; config->allow_domains[i] != NULL; i++)
+            is_allowed = is_allowed || strcasecmp(address_domain(ascii.data), config->allow_domains[i]) == 0;
+    buffer_done(&ascii);
+    return is_allowed;
 }
 
 static void add_target(struct arrival *arrival, const struct config_provider *provider,

@@ -18,8 +18,6 @@
 #define MAX_NAME 256    /* bytes of a display name: as a recipient's */
 #define MAX_KEY 64      /* bytes: the boundary made of it still fits a line, and SHA-256 in hex fits */
 #define MAX_TRACE_ID 64 /* bytes; W3C's has 32 */
-#define MAX_ADDRESS                                                                                          \
-    512 /* bytes of one with its domain in ASCII, at most 253 by RFC 1035, but longer while being made */
 
 /* Encoded a part takes at most three times its bytes and 3 for each of 73, a header less; and what is fixed.
  */
@@ -53,7 +51,7 @@ static bool make_address(const char *field, const char *address, struct buffer *
         err->kind = ERR_PERMANENT;
         return err_wrap(err, "%s", field);
     }
-    if (!address_ascii(address, ret) || ret->len > MAX_ADDRESS)
+    if (!address_ascii(address, ret) || ret->len > ADDRESS_ASCII_BYTES)
         return err_set(err, ERR_PERMANENT, "%s: the domain has no ASCII form", field);
     if (ret->failed)
         return err_set(err, ERR_NOMEM, "%s: out of memory", field);
@@ -69,7 +67,7 @@ static bool put_mailbox(const char *field, const struct mailbox_address *mailbox
         err->kind = ERR_PERMANENT;
         return err_wrap(err, "%s: name", field);
     }
-    buffer_init(&address, 2 * MAX_ADDRESS);
+    buffer_init(&address, 2 * ADDRESS_ASCII_BYTES);
     bool is_done = make_address(field, mailbox->address, &address, err);
     if (is_done)
         header_mailbox(field, mailbox->name, address.data, ret);
@@ -124,8 +122,8 @@ static bool put_message_id(const struct message *message, struct buffer *ret, st
 
     if (!is_each(message->key, MAX_KEY, is_hex))
         return err_set(err, ERR_PERMANENT, "Message-ID: expected 1 to %d hexadecimal digits", MAX_KEY);
-    buffer_init(&address, 2 * MAX_ADDRESS);
-    buffer_init(&id, 2 * MAX_ADDRESS);
+    buffer_init(&address, 2 * ADDRESS_ASCII_BYTES);
+    buffer_init(&id, 2 * ADDRESS_ASCII_BYTES);
     buffer_printf(&address, "%s@%s", message->key, message->domain);
     buffer_char(&id, '<');
     bool is_done = !address.failed && make_address("Message-ID", address.data, &id, err);

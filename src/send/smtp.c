@@ -22,7 +22,6 @@
 #define GOODBYE_SECONDS 2L /* for the reply to QUIT: nothing depends on it */
 #define HELLO_BYTES 255    /* a host's name */
 #define URL_BYTES 2400     /* the longest that the configuration takes, and the EHLO name */
-#define ENVELOPE_BYTES 512 /* of an address: a domain in ASCII has at most 253, but more while it is made */
 
 static const char *const schemes[] = {"smtp", "smtps", NULL};
 
@@ -78,8 +77,8 @@ static bool open_worker(struct worker *worker, void **ret, struct err *err)
     smtp->worker = worker;
     smtp->transfer.worker = worker;
     buffer_init(&smtp->message, RENDER_MAX_BYTES);
-    buffer_init(&smtp->sender, ENVELOPE_BYTES);
-    buffer_init(&smtp->addressee, ENVELOPE_BYTES);
+    buffer_init(&smtp->sender, ADDRESS_ASCII_BYTES);
+    buffer_init(&smtp->addressee, ADDRESS_ASCII_BYTES);
     *ret = smtp;
     return true;
 }

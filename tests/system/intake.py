@@ -185,10 +185,13 @@ class Intake(herald.TestCase):
         [line] = daemon.log.wait_event("delivery.sent")
         self.assertEqual(line["to"], "q***@shop.example")
         daemon.stop()
-        daemon = self.start(herald_section="allow_domains = shop.example")
+        daemon = self.start(herald_section="allow_domains = shop.example xn--mnchen-3ya.example")
         self.client.publish("order:confirmed", herald.order(2))
         [line] = daemon.log.wait_event("event.accepted")
         self.assertIn("allow_domains", line["message"])
+        herald.store_user(self.client, "u-8", email="bob@münchen.example")
+        self.client.publish("order:confirmed", herald.order(3, "u-8"))
+        daemon.log.wait_event("delivery.sent", order_id="o-3")
 
 
 if __name__ == "__main__":
