@@ -68,7 +68,8 @@ static void print_types(const struct option *option)
 static void print_default(const struct option *option)
 {
     size_t len = strlen(option->fallback);
-    if (strncmp(option->fallback, "(required", 9) == 0) {
+    /* "(required with a user, else never)" speaks of a value of that name. */
+    if (strcmp(option->fallback, "(required)") == 0 || strncmp(option->fallback, "(required for ", 14) == 0) {
         fputs("Required", stdout);
         printf("%.*s", (int)(len - 10), option->fallback + 9);
     } else if (*option->fallback == '(') {
@@ -90,9 +91,9 @@ static void print_option(const struct option *option)
     print_text(option->help);
     puts("\n.br");
     print_default(option);
-    /* Choices are all in the line above, and a path is a path. */
-    if (values[option->type] != NULL && option->type != OPTION_PATH && option->type != OPTION_SECRET &&
-        option->type != OPTION_KEYS) {
+    /* The others are words in the line above, or a form that the page explains once. */
+    if (option->type == OPTION_TEXT || option->type == OPTION_COUNT || option->type == OPTION_DURATION ||
+        option->type == OPTION_LIST || option->type == OPTION_REDIS_URL) {
         option_write_range(option, range);
         fputs("Value: ", stdout);
         print_text(range);
