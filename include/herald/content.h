@@ -50,4 +50,11 @@ bool content_render(const struct content *content, enum content_part part, const
 /* Whether content_render would find the part in that language. */
 bool content_has_in(const struct content *content, enum content_part part, const char *locale);
 
+/* What is no mistake and yet hardly meant: a file or directory in `dir` that no template's name fits, so that
+ * nobody reads it (names with a dot in front are passed over), and a subject that is empty whatever the data.
+ * `contents` are those of all notifications. The text goes on behind the path. Blocks on files. */
+typedef void content_doubt_fn(void *arg, const char *path, const char *text);
+void content_each_doubt(const char *dir, const struct content *const *contents, size_t count,
+                        content_doubt_fn *on_doubt, void *arg);
+
 #endif

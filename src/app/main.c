@@ -120,6 +120,7 @@ static int check(const char *path, const struct config *config, bool is_connect)
     printf("%s: %zu source%s, %zu notification%s, %zu provider%s: good\n", path, config->source_count,
            plural(config->source_count), config->notification_count, plural(config->notification_count),
            config->provider_count, plural(config->provider_count));
+    check_doubts(config);
     return !is_connect || check_connections(config) ? EXIT_SUCCESS : EXIT_UNREACHED;
 }
 

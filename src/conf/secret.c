@@ -83,6 +83,9 @@ static bool read_file(const char *directory, const char *name, char bytes[SECRET
             len--;
         if (complaint == NULL && len == 0)
             complaint = "is empty";
+        /* An editor's, and it can't be seen: with it no secret would ever be the right one. */
+        if (complaint == NULL && len >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0)
+            complaint = "begins with a byte order mark";
         bytes[len] = '\0';
         close(fd);
     }

@@ -72,7 +72,7 @@ static bool join_path(const char *dir, const char *name, const char *file, const
     return true;
 }
 
-static bool is_partial_name(const char *name)
+bool content_is_partial_name(const char *name)
 {
     size_t len = strlen(name);
 
@@ -95,7 +95,7 @@ static bool load_partials(struct content *content, const char *dir, const struct
 
         if (node->kind != NODE_PARTIAL || content_find_partial(content, kind, name) != NULL)
             continue;
-        if (!is_partial_name(name))
+        if (!content_is_partial_name(name))
             return err_set(
                 err, ERR_CONFIG,
                 "%s:%u: partial '%.80s': expected letters, digits, hyphens and underscores, at most %d",

@@ -42,6 +42,9 @@ struct content {
 /* Lower case and hyphens; false if it can't be a language: two or three letters, then subtags (RFC 5646). */
 bool content_read_locale(const char *text, char ret[CONTENT_MAX_LOCALE + 1]);
 
+/* Letters, digits, hyphens and underscores, not too long: a file's name that leads nowhere else. */
+bool content_is_partial_name(const char *name);
+
 /* Both NULL if there is none. The locale is as content_read_locale wrote it. */
 const struct language *content_find_language(const struct content *content, const char *locale);
 const struct partial *content_find_partial(const struct content *content, const struct content_kind *kind,

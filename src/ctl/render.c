@@ -90,6 +90,11 @@ bool command_render(const struct context *context, int argc, char **argv, struct
     const struct config_notification *notification = config_notification(context->config, argv[0]);
     if (notification == NULL)
         return err_set(err, ERR_CONFIG, "no notification '%s' is configured", argv[0]);
+    size_t wanted = 0;
+    for (size_t i = 0; i < notification->target_count; i++)
+        wanted += argc == 2 || strcmp(argv[2], channel_name(notification->targets[i].channel)) == 0;
+    if (wanted == 0)
+        return err_set(err, ERR_CONFIG, "'%s': notification '%s' is not sent that way", argv[2], argv[0]);
     struct buffer bytes;
     struct event event = {0};
     const struct event_rules rules = {.space = notification->name, .recipient_in_event = true};

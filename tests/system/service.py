@@ -178,6 +178,33 @@ class Service(herald.TestCase):
         done = subprocess.run([herald.HERALDD, "--config", daemon.config, "--check"], capture_output=True, text=True, timeout=20)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
+    def test_check_warns_of_what_is_no_mistake_and_hardly_meant(self):
+        config, templates = self.world.folder / "doubts.conf", self.world.folder / "doubts"
+        config.write_text("")
+        check = lambda: subprocess.run([herald.HERALDD, "--config", config, "--check"], capture_output=True, text=True, timeout=20)
+        done = check()
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("warning: there is no [source]: nothing is listened to", done.stdout)
+        for name in ("mail/subject.txt", "mail/body.txt", "mail/body.txt.orig"):
+            (templates / name).parent.mkdir(parents=True, exist_ok=True)
+            (templates / name).write_text("" if "subject" in name else "Hello\n")
+        (self.world.folder / "secret").write_text("hunter2 \n")
+        config.write_text("[herald]\ntemplates = doubts\n[redis]\npassword_file = secret\n[notification mail]\nchannels = email\n"
+                          "[provider smtp]\nchannel = email\nurl = smtp://127.0.0.1\nfrom = a@example.org\n"
+                          "user = shop\npassword_file = secret\n")
+        done = check()
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        warnings = [line for line in done.stdout.splitlines() if line.startswith("warning: ")]
+        for expected in ("there is no [source]", "[notification mail] no source makes it",
+                         "[redis] its password begins or ends with a space", "[provider smtp] its password begins",
+                         f"{templates}/mail/body.txt.orig is not read: expected subject.txt, body.txt",
+                         f"{templates}/mail/subject.txt is empty"):
+            self.assertTrue([line for line in warnings if expected in line], f"{expected}: {warnings}")
+        self.assertEqual(len(warnings), 6, warnings)
+        for n in range(60):
+            (templates / f"stray-{n}").touch()
+        self.assertIn(f"warning: and 12 more of these in {templates}", check().stdout)
+
     def check_connections(self, **values):
         """`heraldd --check --connect` on a mail and a push provider: its exit status and its lines."""
         config = self.world.folder / "connect.conf"
@@ -303,6 +330,10 @@ class Ctl(herald.TestCase):
         text = self.ctl("render", "order-confirmed", event)
         self.assertIn("Subject: Order o-1 is confirmed", text)
         self.assertIn("To: Ada <ada@example.org>", text)
+        self.assertEqual(self.ctl("render", "order-confirmed", event, "email").count("Subject:"), 1)
+        done = self.ctl("render", "order-confirmed", event, "emial", check=False)
+        self.assertEqual(done.returncode, 64)
+        self.assertIn("'emial': notification 'order-confirmed' is not sent that way", done.stderr)
         self.assertEqual(herald.State(self.client).events(), [])
 
     def test_status_counts_and_explain_knows_what_it_does_not_know(self):

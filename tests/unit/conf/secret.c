@@ -67,6 +67,7 @@ Test(secret, a_file_that_is_no_secret_is_refused_by_name)
         {"hunter2\r\n", 9, "file: holds more than one line, a control character or no UTF-8"},
         {"hun\0ter", 7, "file: holds more than one line, a control character or no UTF-8"},
         {"hun\xff", 4, "file: holds more than one line, a control character or no UTF-8"},
+        {"\xEF\xBB\xBFhunter2", 10, "./file: begins with a byte order mark"},
         {longest, SECRET_MAX_BYTES + 1, "./file: is longer than 4096 bytes"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -130,6 +131,7 @@ Test(secret, keys_that_are_weak_or_too_many_are_refused_by_line)
         {KEY "\n" KEY "\r\n", "keys: line 2: expected whsec_ and base64, or a text, of at least 16 bytes"},
         {KEY "\n\n" KEY "\n", "keys: line 2: expected whsec_ and base64, or a text, of at least 16 bytes"},
         {KEY "\n" KEY "\n" KEY "\n", "keys: expected one or two lines"},
+        {"\xEF\xBB\xBF" KEY "\n", "./keys: begins with a byte order mark"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct event_key keys[2];

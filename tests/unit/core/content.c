@@ -382,3 +382,50 @@ Test(content, a_notifications_name_can_not_leave_the_directory)
         cr_expect_not_null(strstr(err.text, "expected a notification's name"), "%s", err.text);
     }
 }
+
+static void collect(void *arg, const char *path, const char *text)
+{
+    char *said = arg;
+    size_t len = strlen(said);
+
+    cr_assert_eq(strncmp(path, root, strlen(root)), 0);
+    snprintf(said + len, 1024 - len, "%s %.11s\n", path + strlen(root), text);
+}
+
+Test(content, names_that_nobody_reads_and_empty_subjects_are_doubted)
+{
+    char said[1024] = "";
+    static const char *const read[] = {"order/subject.txt", "order/body.txt",     "order.pt-BR/push.json",
+                                       "partials/foot.txt", "partials/foot.html", "mail/webhook.json"};
+    static const char *const hidden[] = {"order/.body.txt.swp", ".git/config"};
+    static const char *const strays[] = {
+        "order/body.txt~",  "order/Subject.txt", "order-de/body.txt", "order.german/x",      "partials/foot",
+        "partials/a b.txt", "partials/x.text",   "other/subject.txt", "partials/deep.txt/x", "order.fr"};
+    for (size_t i = 0; i < sizeof(read) / sizeof(read[0]); i++)
+        write_file(read[i], "{}");
+    for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
+        write_file(hidden[i], "");
+    struct content *contents[] = {load("order"), load("mail")};
+    content_each_doubt(root, (const struct content *const *)contents, 2, collect, said);
+    cr_expect_str_eq(said, "");
+
+    content_free(contents[0]);
+    write_file("order/subject.txt", "\n{{! nothing }} \n");
+    for (size_t i = 0; i < sizeof(strays) / sizeof(strays[0]); i++)
+        write_file(strays[i], "");
+    contents[0] = load("order");
+    content_each_doubt(root, (const struct content *const *)contents, 2, collect, said);
+    cr_expect_str_eq(said, "/order/Subject.txt is not read\n"
+                           "/order/body.txt~ is not read\n"
+                           "/order-de is not read\n"
+                           "/order.fr is not read\n"
+                           "/order.german is not read\n"
+                           "/other is not read\n"
+                           "/partials/a b.txt is not read\n"
+                           "/partials/deep.txt is not read\n"
+                           "/partials/foot is not read\n"
+                           "/partials/x.text is not read\n"
+                           "/order/subject.txt is empty: t\n");
+    content_free(contents[0]);
+    content_free(contents[1]);
+}
