@@ -91,7 +91,8 @@ const struct option option_table[] = {
 
     /* [redis] */
     {SECTION_REDIS, "url", OPTION_REDIS_URL, .fallback = "redis://127.0.0.1:6379/0", .reload = RELOAD_RESTART,
-     .is_private = true, .expects = "redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix:///PATH[?db=N]",
+     .is_private = true,
+     .expects = "redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix://[USER:PASSWORD@]/PATH[?db=N]",
      .help = "Where Redis is; where this is silent, REDIS_HOST, REDIS_PORT and REDIS_PASSWORD in the "
              "environment count."},
     {SECTION_REDIS, "password_file", OPTION_SECRET, IN(config_redis, password), .fallback = "(none)",

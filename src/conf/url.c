@@ -11,7 +11,7 @@
 #include "herald/config.h"
 #include "herald/value.h"
 
-#define REDIS_FORMS "expected redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix:///PATH[?db=N]"
+#define REDIS_FORMS "expected redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix://[USER:PASSWORD@]/PATH[?db=N]"
 #define REDIS_PORT 6379
 #define REDIS_MAX_DATABASE 65535 /* more than any server is set up with; 16 is the default */
 
@@ -158,7 +158,7 @@ bool url_read_redis(const char *text, struct config_redis *ret, struct err *err)
     if (strcmp(url.scheme, "unix") == 0) {
         const char *query = strchr(url.rest, '?');
         size_t path_len = query != NULL ? (size_t)(query - url.rest) : strlen(url.rest);
-        if (url.host[0] != '\0' || url.user != NULL || path_len < 2)
+        if (url.host[0] != '\0' || path_len < 2)
             goto out;
         if (query != NULL && (strncmp(query, "?db=", 4) != 0 || !read_database(query + 4, &database)))
             goto out;

@@ -28,9 +28,9 @@ bool url_split(const char *text, struct url *ret) MUST_CHECK;
 bool url_is_loopback(const struct url *url);
 
 struct config_redis;
-/* redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix:///PATH[?db=N], USER and PASSWORD percent-encoded. On true
- * *ret has where and who, in heap strings of the caller's, and no timeouts. The complaint (ERR_CONFIG) never
- * repeats the URL, for a password may be in it. */
+/* redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix://[USER:PASSWORD@]/PATH[?db=N], USER and PASSWORD
+ * percent-encoded. On true *ret has where and who, in heap strings of the caller's, and no timeouts. The
+ * complaint (ERR_CONFIG) never repeats the URL, for a password may be in it. */
 bool url_read_redis(const char *text, struct config_redis *ret, struct err *err) MUST_CHECK;
 
 #endif

@@ -79,8 +79,9 @@ struct reader {
     uv_timer_t timer;  /* hands up again, or goes on later */
     unsigned open_handles;
     struct stream streams[CONFIG_MAX_SECTIONS];
-    size_t awaited;  /* answers that are not in yet */
-    bool is_reading; /* every stream has its group, and that was told */
+    size_t awaited;                             /* answers that are not in yet */
+    bool is_reading;                            /* every stream has its group, and that was told */
+    bool is_read_forbidden, is_claim_forbidden; /* and that was said */
     bool is_paused;
     unsigned count;         /* entries to ask for */
     struct entries entries; /* with the owner while is_batch_out */
@@ -149,6 +150,19 @@ static void on_refusal(struct reader *reader, const char *error)
         reader->streams[i].has_group = false;
     reader->is_reading = false;
     reader->group_at_ms = clock_mono_ms() + (is_forgotten ? HEAL_MS : REGROUP_MS);
+}
+
+/* A right that is missing is no matter of groups: making them again would only hide it. Said once until what
+ * it is for works. */
+static bool is_forbidden(struct stream *stream, const redisReply *reply, bool *was_said)
+{
+    const struct reader_callbacks *callbacks = &stream->reader->options.callbacks;
+    const char *error = reply_error(reply);
+    bool is_new = !*was_said;
+    *was_said = error != NULL && is_error(error, "NOPERM");
+    if (*was_said && is_new)
+        callbacks->on_refused(callbacks->arg, origin_of(stream), error);
+    return *was_said;
 }
 
 static void on_created(void *arg, const redisReply *reply)
@@ -233,6 +247,10 @@ static void on_claimed(void *arg, const redisReply *reply)
     if (!is_answered(reader, reply))
         return;
     const char *cursor = reply_text(reply_at(reply, 0), NULL);
+    if (is_forbidden(stream, reply, &reader->is_claim_forbidden)) {
+        go_on(reader); /* what dead consumers left waits until the next look; the rest need not */
+        return;
+    }
     if (reply_error(reply) != NULL) {
         on_refusal(reader, reply_error(reply));
     } else if (cursor != NULL) {
@@ -323,6 +341,11 @@ static void on_entries(void *arg, const redisReply *reply)
     struct reader *reader = arg;
     if (!is_answered(reader, reply)) {
         reader->count = reader->count > 1 ? reader->count / 2 : 1; /* perhaps it was too much at once */
+        return;
+    }
+    /* One command reads all streams: which of them it is, the words of Redis don't tell. */
+    if (is_forbidden(&reader->streams[0], reply, &reader->is_read_forbidden)) {
+        go_on_at(reader, clock_mono_ms() + REGROUP_MS);
         return;
     }
     if (reply_error(reply) != NULL)

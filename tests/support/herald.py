@@ -251,7 +251,7 @@ class World:
 
     def ctl(self, *arguments, config=None, check=True, **run):
         """Runs heraldctl; its standard output. check=False: the finished process."""
-        options = ["-c", str(config)] if config else []
+        options = ["-c", str(self.operators(config))] if config else []
         done = subprocess.run([HERALDCTL, *options, *map(str, arguments)], capture_output=True, text=True, timeout=60,
                               stdin=subprocess.DEVNULL, **run)
         if not check:
@@ -259,6 +259,17 @@ class World:
         if done.returncode != 0:
             raise AssertionError(f"heraldctl {' '.join(map(str, arguments))}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
+
+    def operators(self, config):
+        """The same configuration with the operator's Redis user in place of the daemon's, where there are users."""
+        path = pathlib.Path(config)
+        for redis in self.running:
+            if isinstance(redis, RedisServer) and redis.users and path.exists():
+                text = path.read_text().replace(f"//{redis.login()}", f"//{redis.login('herald-operator')}")
+                path = path.with_name("operator.conf")
+                path.write_text(text)
+                break  # all have the same users
+        return path
 
     def daemons(self):
         return [thing for thing in self.running if isinstance(thing, Heraldd)]
@@ -346,6 +357,11 @@ def rfc3339(seconds):
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
+def without_example_users(reason):
+    """For a test that does what the users of etc/redis-acl.example may not."""
+    return unittest.skipIf(os.environ.get("HERALD_RIGHTS") == "1", reason)
+
+
 class TestCase(unittest.TestCase):
     """A world per test, ended whatever happens; when a test fails, the last words of all that ran are printed."""
 
@@ -360,6 +376,9 @@ class TestCase(unittest.TestCase):
         try:
             for daemon in self.world.daemons():
                 daemon.check_clean()
+            for server in self.world.running:
+                if isinstance(server, RedisServer):
+                    self.assertEqual(server.denied(), set())
         finally:
             if failed:
                 print(self.world.output(), file=sys.stderr)

@@ -59,14 +59,26 @@ class Server:
         self.process.kill()
 
 
+TESTER = "tester"
+RIGHTS = pathlib.Path(__file__).resolve().parents[2] / "etc/redis-acl.example"
+
+
+def example_users():
+    """The users of etc/redis-acl.example: name → (password, rules)."""
+    lines = [line.split() for line in RIGHTS.read_text().splitlines() if line.startswith("user ")]
+    return {name: (next(rule[1:] for rule in rules if rule.startswith(">")), rules) for _, name, *rules in lines}
+
+
 class RedisServer(Server):
     """A private redis-server, on TCP and on a unix socket, that saves nothing unless asked to.
 
-    `options` are lines of redis.conf: {"appendonly": "yes", "maxmemory": "20mb"}."""
+    `options` are lines of redis.conf: {"appendonly": "yes", "maxmemory": "20mb"}. With HERALD_RIGHTS=1 in the environment nobody
+    gets in without a password, and there are the users of etc/redis-acl.example besides the test's own, who may do all."""
 
     name = "redis-server"
 
     def __init__(self, folder, options=None, port=None):
+        self.users = example_users() if os.environ.get("HERALD_RIGHTS") == "1" else {}
         self.options = {
             "bind": "127.0.0.1",
             "dir": str(folder),
@@ -83,18 +95,24 @@ class RedisServer(Server):
     def socket_path(self):
         return self.options["unixsocket"]
 
+    def login(self, user="herald"):
+        """What stands before the host in a URL."""
+        return f"{user}:{self.users[user][0]}@" if self.users else ""
+
     @property
     def url(self):
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://{self.login()}127.0.0.1:{self.port}/0"
 
     @property
     def unix_url(self):
-        return f"unix://{self.socket_path}"
+        return f"unix://{self.login()}{self.socket_path}"
 
     def argv(self):
-        lines = {**self.options, "port": self.port}
+        lines = [f"{name} {value}" for name, value in {**self.options, "port": self.port}.items()]
+        if self.users:
+            lines += ["user default off", f"user {TESTER} on >{TESTER} ~* &* +@all", RIGHTS.read_text()]
         conf = self.folder / "redis.conf"
-        conf.write_text("".join(f"{name} {value}\n" for name, value in lines.items()))
+        conf.write_text("\n".join(lines) + "\n")
         return [program("redis-server"), conf]
 
     def is_up(self):
@@ -104,8 +122,21 @@ class RedisServer(Server):
         except (OSError, ConnectionError):
             return False
 
-    def client(self, **options):
-        return Redis(("127.0.0.1", self.port), password=self.options.get("requirepass"), **options)
+    def denied(self):
+        """What a user of the example was not allowed to do: (user, "command", "key" or "channel", which). Not whether a subscriber can fall
+        behind: that is asked for a warning, and by a command which shows secrets, so the example doesn't allow it."""
+        if not self.users or not self.process.is_running():
+            return set()
+        with self.client() as client:
+            lines = [dict(zip(line[::2], line[1::2])) for line in client.call("ACL", "LOG", 100)]
+        return {(line[b"username"].decode(), line[b"reason"].decode(), line[b"object"].decode()) for line in lines
+                if line[b"username"].decode() in self.users} - {("herald", "command", "config|get")}
+
+    def client(self, user=None, **options):
+        """As the test itself, or as one of the users of the example."""
+        if self.users:
+            options |= {"user": user or TESTER, "password": self.users[user][0] if user else TESTER}
+        return Redis(("127.0.0.1", self.port), **{"password": self.options.get("requirepass"), **options})
 
 
 class SmtpSink(Server):

@@ -241,6 +241,7 @@ class Handover(herald.TestCase):
             self.wait(lambda: daemon.notify.names() not in ([], before), 10, "another name")
         self.check_one_is_stored(daemon, before)
 
+    @herald.without_example_users("has channels of its own")
     def test_other_channels_are_another_subscription_and_the_old_one_covers_until_it_stands(self):
         for kind in BOTH_KINDS:
             with self.subTest(kind):

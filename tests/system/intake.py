@@ -131,6 +131,7 @@ class Intake(herald.TestCase):
             self.assertLess(after["rss_peak"], 64 * 1024 * KIB)
         self.assertEqual(daemon.log.count("redis.lost"), 0)
 
+    @herald.without_example_users("takes rights from the default user")
     def test_what_redis_refuses_waits_and_is_said_once_and_then_ever_more_rarely(self):
         daemon = self.start()
         self.client.call("ACL", "SETUSER", "default", "-hmget")

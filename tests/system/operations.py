@@ -196,7 +196,7 @@ class Dead(OperatorCase):
         ours, theirs = pty.openpty()
         try:
             os.write(ours, f"{answer}\n".encode())
-            return subprocess.run([herald.HERALDCTL, "-c", self.daemon.config, *arguments], stdin=theirs, capture_output=True,
+            return subprocess.run([herald.HERALDCTL, "-c", self.world.operators(self.daemon.config), *arguments], stdin=theirs, capture_output=True,
                                   timeout=60).returncode
         finally:
             os.close(ours)
@@ -474,7 +474,7 @@ class Usage(OperatorCase):
         self.assertEqual(missing.returncode, 78)
         self.assertIn("/nonexistent/herald.conf", missing.stderr)
         with open("/dev/full", "w") as full:
-            done = subprocess.run([herald.HERALDCTL, "-c", self.daemon.config, "status"], stdout=full, timeout=60)
+            done = subprocess.run([herald.HERALDCTL, "-c", self.world.operators(self.daemon.config), "status"], stdout=full, timeout=60)
         self.assertEqual(done.returncode, 74)
         self.daemon.stop()
         self.redis.stop()

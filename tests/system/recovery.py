@@ -192,6 +192,7 @@ class Recovery(herald.TestCase):
         self.client.call("DEL", "herald:{0}:lease")
         self.check_each_once(smtp, 32)
 
+    @herald.without_example_users("takes rights from the default user")
     def test_a_redis_that_refuses_our_scripts_is_said_until_it_takes_them(self):
         self.client.call("ACL", "SETUSER", "default", "-evalsha", "-eval")
         smtp = self.world.smtp_script()

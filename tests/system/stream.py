@@ -239,6 +239,7 @@ class Stream(herald.TestCase):
             daemon.log.wait_event("redis.reading", after=mark, timeout=20)
         self.wait_once_each(300)
 
+    @herald.without_example_users("has a stream of its own")
     def test_a_stream_that_cant_be_read_is_said_and_the_others_go_on(self):
         daemon = self.start(more=CHANNEL.replace("heard", "more").replace("pubsub", "stream")
                             .replace("channel = order:confirmed", "stream = more"))
@@ -262,6 +263,7 @@ class Stream(herald.TestCase):
         self.client.call("DEL", "orders")
         daemon.wait_ready()
 
+    @herald.without_example_users("has a channel of its own")
     def test_sources_keep_their_meaning_when_a_reload_finds_them_in_another_order(self):
         second = CHANNEL.replace("heard", "second").replace("order:confirmed", "second")
         daemon = self.start(more=CHANNEL + second)

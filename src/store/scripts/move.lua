@@ -1,8 +1,11 @@
 #!lua flags=allow-oom
 -- move: what waits in one lane waits in another, in the same order: a provider was renamed, or an operator
 -- brings an orphaned lane home.
--- ARGV  from to max      Reply moved, and how many are left
+-- ARGV  from to max      Reply moved, and how many are left; an error if they are one: nothing would get less
 local from, to, max = take(), take(), take_number()
+if from == to then
+    return redis.error_reply('ERR a lane can not be moved to itself')
+end
 local moved = 0
 for _, key in ipairs({due_key(from), again_key(from)}) do
     local ids = max > 0 and redis.call('ZRANGE', key, 0, max - 1) or {}

@@ -122,11 +122,12 @@ Test(refusals, a_value_out_of_its_range_is_refused)
          "herald.conf:2: [herald] allow_domains: expected at most 32 entries"},
         {"[herald]\non_limiter_error = ignore\n",
          "herald.conf:2: [herald] on_limiter_error: 'ignore': expected open or closed"},
-        {"[redis]\nurl = http://s3cret\n", "herald.conf:2: [redis] url: expected "
-                                           "redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix:///PATH[?db=N]"},
+        {"[redis]\nurl = http://s3cret\n",
+         "herald.conf:2: [redis] url: expected "
+         "redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix://[USER:PASSWORD@]/PATH[?db=N]"},
         {"[redis]\nurl = rediss://s3cret\n",
          "herald.conf:2: [redis] url: TLS to Redis is not supported: expected "
-         "redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix:///PATH[?db=N]"},
+         "redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix://[USER:PASSWORD@]/PATH[?db=N]"},
         {"[redis]\npassword_file = nothing\n",
          "herald.conf:2: [redis] password_file: ./nothing: No such file or directory"},
         {"[redis]\npassword_file =\n", "herald.conf:2: [redis] password_file: '': expected a path"},

@@ -129,6 +129,8 @@ Test(url, of_redis_says_where_and_who)
         {"redis://h:a%40b%3ac%2F%25@r", "r", 6379, "-", 0, "h", "a@b:c/%"},
         {"unix:///run/redis.sock", "-", 6379, "/run/redis.sock", 0, "-", "-"},
         {"unix:///run/redis.sock?db=2", "-", 6379, "/run/redis.sock", 2, "-", "-"},
+        {"unix://herald@/run/redis.sock", "-", 6379, "/run/redis.sock", 0, "herald", "-"},
+        {"unix://herald:s3cret@/run/redis.sock?db=2", "-", 6379, "/run/redis.sock", 2, "herald", "s3cret"},
     };
     for (size_t i = 0; i < LENGTH(rows); i++) {
         struct config_redis redis;
@@ -166,7 +168,8 @@ Test(url, of_redis_that_is_wrong_is_refused_without_being_repeated)
         "unix:///",
         "unix:///run/x?db=",
         "unix:///run/x?s3cret=1",
-        "unix://:s3cret@/run/x",
+        "unix://@/run/s3cret",
+        "unix://:s3cret@r/run/x",
         "rediss://:s3cret@r",
     };
     for (size_t i = 0; i < LENGTH(rows); i++) {

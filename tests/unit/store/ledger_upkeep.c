@@ -349,6 +349,15 @@ Test(ledger_upkeep, nothing_moves_to_a_name_that_no_record_could_hold)
     cr_assert_str_eq(world_record(E1, 0).lane, "other");
 }
 
+Test(ledger_upkeep, a_lane_does_not_move_to_itself)
+{
+    bring_to(E1, 'A');
+    cr_assert_eq(world_move("other", "other", 10, counts), -1);
+    cr_assert_not_null(strstr(world_err.text, "can not be moved to itself"), "%s", world_err.text);
+    cr_assert_str_eq(world_record(E1, 0).lane, "other");
+    cr_assert_eq(world_number("ZCARD herald:{0}:due:other"), 1);
+}
+
 Test(ledger_upkeep, what_waits_too_long_in_a_lane_that_nobody_serves_is_dead)
 {
     bring_to(E2, 'D');

@@ -76,7 +76,8 @@ static void settle_something(const char *eid, unsigned ordinal)
 static void step(void)
 {
     static const char *const lanes[] = {"mail", "other"};
-    const char *lane = lanes[pick(2)];
+    unsigned chosen = pick(2);
+    const char *lane = lanes[chosen];
     const char *eid = eid_of(pick(EVENTS));
     unsigned ordinal = pick(TARGETS);
     int64_t counts[3];
@@ -98,7 +99,7 @@ static void step(void)
         world_trim(world_ledger(), pick(8) * DAY_MS, pick(6), 1 + pick(3), counts);
         break;
     case 6:
-        world_move(lanes[pick(2)], lane, 1 + pick(5), counts);
+        world_move(lanes[1 - chosen], lane, 1 + pick(5), counts);
         break;
     case 7:
         world_bury(lane, (1 + pick(10)) * HOUR_MS, 1 + pick(5), counts);
