@@ -109,12 +109,15 @@ static void on_second(void *arg)
     watch_journal(daemon);
     if (daemon->seconds % STATUS_EVERY_S == 0)
         daemon_say_status(daemon);
+    int64_t oldest = dispatch_oldest_progress_ms(daemon->dispatch);
+    bool is_taking = daemon->is_ready && !daemon->is_draining && daemon->is_usable &&
+                     subscriber_is_subscribed(daemon->subscriber) && is_reading(daemon);
+    vitals_say(&daemon->vitals, &daemon->counters, clock_mono_ms(), oldest, is_taking);
     int64_t watchdog_ms = service_watchdog_ms();
     if (watchdog_ms == 0)
         return;
     /* We are here, so the loop turns. A busy thread that has shown no life for half the time is as good as a
      * stopped loop. */
-    int64_t oldest = dispatch_oldest_progress_ms(daemon->dispatch);
     if (oldest == INT64_MAX || clock_mono_ms() - oldest < watchdog_ms / 2)
         service_alive();
 }
@@ -443,6 +446,14 @@ static bool open_journal(struct daemon *daemon, struct err *err)
     return true;
 }
 
+static bool open_endpoint(struct daemon *daemon, struct err *err)
+{
+    int64_t watchdog_ms = service_watchdog_ms();
+    vitals_init(&daemon->vitals, watchdog_ms, clock_mono_ms());
+    return daemon->first->metrics_port == 0 ||
+           endpoint_start(daemon->first->metrics_port, &daemon->vitals, &daemon->endpoint, err);
+}
+
 static bool open_all(struct daemon *daemon, struct err *err)
 {
     const struct config *config = daemon->config;
@@ -525,7 +536,7 @@ static bool open_all(struct daemon *daemon, struct err *err)
         .arg = daemon,
     };
     return upkeep_new(&upkeep, &daemon->upkeep, err) && open_subscriber(daemon, err) &&
-           open_reader(daemon, err);
+           open_reader(daemon, err) && open_endpoint(daemon, err);
 }
 
 static void listen_to_signals(struct daemon *daemon)
@@ -558,6 +569,7 @@ bool daemon_run(const char *path, struct config *config, struct err *err)
     if (!open_all(daemon, err))
         return false; /* the process ends with it */
     uv_run(&daemon->loop, UV_RUN_DEFAULT);
+    endpoint_stop(daemon->endpoint);
 
     int busy = uv_loop_close(&daemon->loop);
     assert(busy == 0); /* a handle that is left open is a leak, and here is the proof that there is none */

@@ -10,6 +10,7 @@
 
 #include "counters.h"
 #include "dispatch.h"
+#include "endpoint.h"
 #include "handover.h"
 #include "herald/commit.h"
 #include "herald/config.h"
@@ -23,6 +24,7 @@
 #include "recall.h"
 #include "recovery.h"
 #include "upkeep.h"
+#include "vitals.h"
 
 struct daemon {
     const char *path;
@@ -49,6 +51,8 @@ struct daemon {
     size_t stream_count;
     struct commit_gate gate;
     struct counters counters;
+    struct vitals vitals;
+    struct endpoint *endpoint; /* NULL: none is configured */
     struct link *commands;
     struct ledger *ledger;
     struct dispatch *dispatch;

@@ -108,6 +108,8 @@ Test(refusals, a_value_out_of_its_range_is_refused)
          "herald.conf:2: [herald] lease: '2h': expected 1s to 1h, such as 250ms, 30s, 10m, 24h or 30d"},
         {"[herald]\ndead_max_count = 0\n",
          "herald.conf:2: [herald] dead_max_count: '0': expected 1 to 10000000"},
+        {"[herald]\nmetrics_port = 65536\n",
+         "herald.conf:2: [herald] metrics_port: '65536': expected 0 to 65535"},
         {"[herald]\ndead_max_count = many\n",
          "herald.conf:2: [herald] dead_max_count: 'many': expected 1 to 10000000"},
         {"[herald]\ndead_max_count = 10000001\n",
