@@ -10,7 +10,6 @@
 
 #include "counters.h"
 #include "dispatch.h"
-#include "endpoint.h"
 #include "handover.h"
 #include "herald/commit.h"
 #include "herald/config.h"
@@ -24,7 +23,7 @@
 #include "recall.h"
 #include "recovery.h"
 #include "upkeep.h"
-#include "vitals.h"
+#include "watch.h"
 
 struct daemon {
     const char *path;
@@ -51,8 +50,7 @@ struct daemon {
     size_t stream_count;
     struct commit_gate gate;
     struct counters counters;
-    struct vitals vitals;
-    struct endpoint *endpoint; /* NULL: none is configured */
+    struct watch *watch;
     struct link *commands;
     struct ledger *ledger;
     struct dispatch *dispatch;
@@ -87,6 +85,8 @@ struct daemon {
 /* One sentence for the service manager: what we do or wait for, and the counts. */
 #define DAEMON_STATUS_BYTES 320
 void daemon_write_status(const struct daemon *daemon, char ret[DAEMON_STATUS_BYTES]);
+/* What it waits for before it takes events, static text; NULL: for nothing. */
+const char *daemon_wants(const struct daemon *daemon);
 /* No batch of either intake is under way. */
 bool daemon_is_idle(const struct daemon *daemon);
 void daemon_say_status(const struct daemon *daemon);

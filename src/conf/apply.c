@@ -265,7 +265,6 @@ bool apply_is_equal(const struct option *option, const void *a, const void *b)
     case OPTION_DURATION:
         return *(const int64_t *)field_a == *(const int64_t *)field_b;
     case OPTION_CHOICE:
-    case OPTION_COUNT:
         return *(const unsigned *)field_a == *(const unsigned *)field_b;
     case OPTION_BOOL:
         return *(const bool *)field_a == *(const bool *)field_b;
