@@ -126,6 +126,7 @@ struct config {
     int64_t canary_interval_ms; /* 5 s */
     int64_t dead_max_age_ms;    /* 30 d */
     unsigned dead_max_count;    /* 100,000 */
+    char *metrics;              /* owned or NULL: where to answer, see listen.h */
     bool allow_unfit_redis; /* start on a Redis that may evict what was promised: for demonstrations only */
     char *redirect_to;      /* NULL; else every mail goes there: staging */
     char *allow_domains[CONFIG_MAX_LIST + 1]; /* empty: all */

@@ -66,9 +66,14 @@ void lane_stop(struct lane *lane);
 bool lane_is_stopped(const struct lane *lane);
 void lane_free(struct lane *lane); /* joins threads that have ended; NULL is fine */
 
-/* The oldest sign of life among the lane's threads, mono ms; INT64_MAX if all are idle. For the watchdog: a
- * thread waiting for an SMTP server's final reply gives one every second. */
+/* The oldest sign of life among the lane's threads, mono ms; INT64_MAX once all have ended. For the watchdog:
+ * a thread waiting for an SMTP server's final reply gives one every second; one that waits for work gives one
+ * that is good for LANE_IDLE_BEAT_MS, so it may lie ahead, and gives the next in time. */
 int64_t lane_oldest_progress_ms(const struct lane *lane);
+#define LANE_IDLE_BEAT_MS 15000 /* sixteen idle threads wake up once a second together */
+
+/* How many attempts run at this moment. Any thread. */
+size_t lane_running(const struct lane *lane);
 
 /* Whether a provider could be used at all (URL scheme, directory, behaviour …): called by `heraldd --check`
  * and at reload. Blocks on files. */

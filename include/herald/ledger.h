@@ -38,6 +38,9 @@ struct ledger_options {
     int64_t retain_ms;      /* the dedupe window */
     bool is_limiter_closed; /* a limiter's key that is garbage counts as "burst just spent"; else as fresh */
     int64_t dead_max_bytes; /* 0: LEDGER_DEAD_MAX_BYTES */
+    /* How long each call took that Redis answered, by its script's name (static). NULL: is not measured. */
+    void (*on_timed)(void *arg, const char *script, int64_t us);
+    void *on_timed_arg;
 };
 
 /* *err: ERR_CONFIG when the prefix is too long. */

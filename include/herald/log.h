@@ -110,11 +110,17 @@ bool log_start(const struct log_options *options, struct err *err) MUST_CHECK;
  * doubles. */
 bool log_is_worth_repeating(unsigned attempt);
 void log_set_level(enum log_level level); /* any thread */
+/* Sees every line, those too that the level leaves out, before it is written and on the caller's thread: for
+ * counting. Set it while no other thread logs; NULL: nobody. */
+typedef void log_observer_fn(void *arg, const char *event, const struct log_field *fields, size_t count);
+void log_observe(log_observer_fn *observer, void *arg);
 /* Waits at most `timeout_ms` for the ring to empty, then (a second at most) for the writer thread to end. A
  * thread that is in a write or a journal call which does not return is left behind; log_start must not be
  * called again then. */
 void log_stop(int timeout_ms);
 /* Lines dropped since start: the ring was full, or the descriptor or the journal would not take them. */
 uint64_t log_dropped(void);
+/* Bytes of the ring that are in use: LOG_RING_BYTES is full. Any thread. */
+size_t log_ring_used(void);
 
 #endif

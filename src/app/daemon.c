@@ -42,17 +42,22 @@ bool daemon_is_idle(const struct daemon *daemon)
     return intake_is_idle(daemon->intake) && intake_is_idle(daemon->stream_intake);
 }
 
+const char *daemon_wants(const struct daemon *daemon)
+{
+    return !daemon->is_usable                              ? "waiting for Redis"
+           : !subscriber_is_subscribed(daemon->subscriber) ? "waiting for the subscription"
+           : !is_reading(daemon)                           ? "waiting for the streams"
+                                                           : NULL;
+}
+
 void daemon_write_status(const struct daemon *daemon, char ret[DAEMON_STATUS_BYTES])
 {
     const struct counters *counters = &daemon->counters;
     bool has_maildir = false;
     for (size_t i = 0; i < daemon->config->provider_count; i++)
         has_maildir = has_maildir || daemon->config->providers[i].type == PROVIDER_MAILDIR;
-    const char *what = daemon->is_draining                             ? "draining"
-                       : !daemon->is_usable                            ? "waiting for Redis"
-                       : !subscriber_is_subscribed(daemon->subscriber) ? "waiting for the subscription"
-                       : !is_reading(daemon)                           ? "waiting for the streams"
-                                                                       : "running";
+    const char *wants = daemon_wants(daemon);
+    const char *what = daemon->is_draining ? "draining" : wants != NULL ? wants : "running";
     snprintf(ret, DAEMON_STATUS_BYTES,
              "%s; received %" PRIu64 " accepted %" PRIu64 " duplicate %" PRIu64 " rejected %" PRIu64
              " conflict %" PRIu64 " sent %" PRIu64 " dead %" PRIu64 "%s",
@@ -70,8 +75,7 @@ void daemon_say_status(const struct daemon *daemon)
 
 void daemon_become_ready(struct daemon *daemon)
 {
-    if (daemon->is_ready || !daemon->is_usable || !subscriber_is_subscribed(daemon->subscriber) ||
-        !is_reading(daemon))
+    if (daemon->is_ready || daemon_wants(daemon) != NULL)
         return;
     daemon->is_ready = true;
     char status[DAEMON_STATUS_BYTES];
@@ -109,14 +113,7 @@ static void on_second(void *arg)
     watch_journal(daemon);
     if (daemon->seconds % STATUS_EVERY_S == 0)
         daemon_say_status(daemon);
-    int64_t watchdog_ms = service_watchdog_ms();
-    if (watchdog_ms == 0)
-        return;
-    /* We are here, so the loop turns. A busy thread that has shown no life for half the time is as good as a
-     * stopped loop. */
-    int64_t oldest = dispatch_oldest_progress_ms(daemon->dispatch);
-    if (oldest == INT64_MAX || clock_mono_ms() - oldest < watchdog_ms / 2)
-        service_alive();
+    watch_second(daemon->watch);
 }
 
 /* ── batches ── */
@@ -452,8 +449,8 @@ static bool open_all(struct daemon *daemon, struct err *err)
         .client_name = daemon->client_names[0],
         .callbacks = connection_commands(daemon),
     };
-    if (!recall_new(&daemon->recall, err) || !open_journal(daemon, err) ||
-        !link_open(&link, &daemon->commands, err))
+    if (!watch_new(daemon, &daemon->watch, err) || !recall_new(&daemon->recall, err) ||
+        !open_journal(daemon, err) || !link_open(&link, &daemon->commands, err))
         return false;
     const struct ledger_options ledger = {
         .link = daemon->commands,
@@ -462,6 +459,8 @@ static bool open_all(struct daemon *daemon, struct err *err)
         .lease_ms = config->lease_ms,
         .retain_ms = config->dedupe_window_ms,
         .is_limiter_closed = config->on_limiter_error == LIMITER_CLOSED,
+        .on_timed = watch_tally(daemon->watch) != NULL ? watch_on_timed : NULL,
+        .on_timed_arg = watch_tally(daemon->watch),
     };
     if (!ledger_new(&ledger, &daemon->ledger, err))
         return false;
@@ -471,6 +470,7 @@ static bool open_all(struct daemon *daemon, struct err *err)
         .gate = &daemon->gate,
         .counters = &daemon->counters,
         .recall = daemon->recall,
+        .tally = watch_tally(daemon->watch),
         .journal = daemon->journal,
         .config = daemon->config,
         .lease_ms = config->lease_ms,
@@ -558,6 +558,7 @@ bool daemon_run(const char *path, struct config *config, struct err *err)
     if (!open_all(daemon, err))
         return false; /* the process ends with it */
     uv_run(&daemon->loop, UV_RUN_DEFAULT);
+    watch_free(daemon->watch);
 
     int busy = uv_loop_close(&daemon->loop);
     assert(busy == 0); /* a handle that is left open is a leak, and here is the proof that there is none */

@@ -23,6 +23,7 @@
 #include "recall.h"
 #include "recovery.h"
 #include "upkeep.h"
+#include "watch.h"
 
 struct daemon {
     const char *path;
@@ -49,6 +50,7 @@ struct daemon {
     size_t stream_count;
     struct commit_gate gate;
     struct counters counters;
+    struct watch *watch;
     struct link *commands;
     struct ledger *ledger;
     struct dispatch *dispatch;
@@ -83,6 +85,8 @@ struct daemon {
 /* One sentence for the service manager: what we do or wait for, and the counts. */
 #define DAEMON_STATUS_BYTES 320
 void daemon_write_status(const struct daemon *daemon, char ret[DAEMON_STATUS_BYTES]);
+/* What it waits for before it takes events, static text; NULL: for nothing. */
+const char *daemon_wants(const struct daemon *daemon);
 /* No batch of either intake is under way. */
 bool daemon_is_idle(const struct daemon *daemon);
 void daemon_say_status(const struct daemon *daemon);

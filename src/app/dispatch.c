@@ -413,6 +413,7 @@ void dispatch_lane_status(const struct dispatch *dispatch, size_t index, struct 
     *ret = (struct dispatch_lane_status){
         .name = station->provider->name,
         .held = station->held,
+        .running = lane_running(station->lane),
         .capacity = lane_capacity(station->lane),
         .breaker = states[station->breaker.state],
     };

@@ -21,6 +21,7 @@
 #include "herald/lane.h"
 #include "herald/ledger.h"
 #include "recall.h"
+#include "tally.h"
 
 struct dispatch;
 
@@ -30,6 +31,7 @@ struct dispatch_options {
     struct commit_gate *gate;  /* borrowed */
     struct counters *counters; /* borrowed */
     struct recall *recall;     /* borrowed */
+    struct tally *tally;       /* borrowed; NULL: durations are not wanted */
     struct journal *journal;   /* borrowed; NULL: none */
     struct config *config;     /* a reference is taken */
     int64_t lease_ms, lease_margin_ms;
@@ -85,14 +87,14 @@ void dispatch_close(struct dispatch *dispatch, int64_t wait_ms, void (*on_closed
 /* For STATUS and the watchdog. */
 struct dispatch_lane_status {
     const char *name;
-    size_t held, capacity;
+    size_t held, running, capacity;
     const char *breaker; /* "closed" "open" "half-open" */
 };
 size_t dispatch_lane_count(const struct dispatch *dispatch);
 void dispatch_lane_status(const struct dispatch *dispatch, size_t index, struct dispatch_lane_status *ret);
 /* Outcomes the ledger has not taken yet. */
 size_t dispatch_settling(const struct dispatch *dispatch);
-/* The oldest sign of life of any busy thread, mono ms. */
+/* The oldest sign of life of any thread, mono ms: see lane_oldest_progress_ms. */
 int64_t dispatch_oldest_progress_ms(const struct dispatch *dispatch);
 
 #endif

@@ -111,13 +111,14 @@ static void keep_rejected(struct intake *intake, const struct arrival *arrival)
     lens[ARGC - 1] = arrival->message_len < REJECTED_HEAD ? arrival->message_len : REJECTED_HEAD;
     struct err err;
     if (!link_command(intake->options.commands, ARGC, argv, lens, NULL, NULL, &err))
-        LOG(LOG_LEVEL_DEBUG, "event.rejected", "its beginning could not be kept",
+        LOG(LOG_LEVEL_DEBUG, "redis.refused", "the beginning of a refused event could not be kept",
             log_text(LOG_KEY_REASON, err.text));
 }
 
 static void say_rejected(struct intake *intake, const struct arrival *arrival)
 {
     intake->options.counters->rejected++;
+    LOG(LOG_LEVEL_DEBUG, "event.received", "read", log_text(LOG_KEY_SOURCE, arrival->source->name));
     LOG(LOG_LEVEL_WARNING, "event.rejected", "refused", log_text(LOG_KEY_SOURCE, arrival->source->name),
         log_text(LOG_KEY_REASON, arrival->reason.text),
         arrival->entry != NULL ? log_text(LOG_KEY_ENTRY, arrival->entry)

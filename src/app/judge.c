@@ -136,6 +136,26 @@ static void remember(struct dispatch *dispatch, const struct delivery *delivery)
         recall_answer(dispatch->options.recall, &note, clock_mono_ms());
 }
 
+/* How long it took, of an attempt that was begun. */
+static void measure(const struct dispatch *dispatch, const struct delivery *delivery)
+{
+    struct tally *tally = dispatch->options.tally;
+    const struct attempt *attempt = &delivery->attempt;
+    if (tally == NULL || attempt->abort != ABORT_NONE)
+        return;
+    tally_time(tally, TIMING_WAIT, delivery->provider,
+               attempt->started_mono_us - delivery->leased_mono_ms * 1000);
+    tally_time(tally, TIMING_ATTEMPT, delivery->provider, attempt->ended_mono_us - attempt->started_mono_us);
+    if (delivery->outcome.class != OUTCOME_SENT)
+        return;
+    int64_t due_ms =
+        delivery->send_at_ms > delivery->accepted_ms ? delivery->send_at_ms : delivery->accepted_ms;
+    bool is_fresh = delivery->received_mono_us > 0 && delivery->send_at_ms == 0;
+    tally_time(tally, TIMING_DELIVERY, delivery->provider,
+               is_fresh ? attempt->ended_mono_us - delivery->received_mono_us
+                        : (clock_wall_ms() - due_ms) * 1000);
+}
+
 void judge_delivery(struct dispatch *dispatch, struct delivery *delivery)
 {
     struct station *station = delivery->lane;
@@ -144,6 +164,7 @@ void judge_delivery(struct dispatch *dispatch, struct delivery *delivery)
     station->held_bytes -= delivery->bytes_len;
     outcome_classify(attempt, &delivery->outcome);
     remember(dispatch, delivery);
+    measure(dispatch, delivery);
     if (delivery->outcome.class == OUTCOME_PERMANENT && is_our_fault(station, delivery))
         delivery->outcome.class = OUTCOME_DESTINATION;
     switch (delivery->outcome.class) {

@@ -48,6 +48,7 @@ void reload_apply(struct daemon *daemon)
         log_set_level(next->log_level);
         config_unref(daemon->config);
         daemon->config = next;
+        watch_reload(daemon->watch);
         FAULT("reloaded");
         LOG(LOG_LEVEL_NOTICE, "config.reloaded", "the new configuration is in force",
             log_text(LOG_KEY_REASON, daemon->path));

@@ -47,6 +47,8 @@ static struct {
     bool is_finished;
     bool is_deaf; /* log_stop ran out of time: what takes nothing is not waited for again */
 
+    log_observer_fn *observer; /* set while no other thread logs */
+    void *observer_arg;        /* borrowed */
     atomic_int level;
     atomic_uint_fast64_t dropped;
 } log_state = {
@@ -86,6 +88,20 @@ static void count_dropped(size_t lines)
 uint64_t log_dropped(void)
 {
     return atomic_load(&log_state.dropped);
+}
+
+size_t log_ring_used(void)
+{
+    pthread_mutex_lock(&log_state.mutex);
+    size_t used = log_state.used;
+    pthread_mutex_unlock(&log_state.mutex);
+    return used;
+}
+
+void log_observe(log_observer_fn *observer, void *arg)
+{
+    log_state.observer = observer;
+    log_state.observer_arg = arg;
 }
 
 bool log_is_worth_repeating(unsigned attempt)
@@ -282,6 +298,8 @@ static bool deliver(const struct log_entry *entry)
 void log_line(enum log_level level, const char *event, const char *message, const struct log_field *fields,
               size_t count)
 {
+    if (log_state.observer != NULL)
+        log_state.observer(log_state.observer_arg, event, fields, count);
     if ((int)level > atomic_load_explicit(&log_state.level, memory_order_relaxed))
         return;
 

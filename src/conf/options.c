@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "herald/listen.h"
 #include "herald/value.h"
 #include "url.h"
 
@@ -80,6 +81,10 @@ const struct option option_table[] = {
      .fallback = "100000", .help = "How many dead deliveries are kept; the oldest go first."},
     {SECTION_HERALD, "allow_unfit_redis", OPTION_BOOL, IN(config, allow_unfit_redis), .words = yes_no,
      .fallback = "no", .help = "Start on a Redis that may evict what was promised: for demonstrations only."},
+    {SECTION_HERALD, "metrics", OPTION_TEXT, IN(config, metrics), .is_valid = listen_is_valid,
+     .expects = LISTEN_EXPECTS, .fallback = "(none)", .reload = RELOAD_RESTART,
+     .help = "Where /metrics, /healthz and /readyz are answered, to anybody who can connect: ADDRESS:PORT of "
+             "the loopback or unix:/PATH."},
     {SECTION_HERALD, "redirect_to", OPTION_TEXT, IN(config, redirect_to), .is_valid = value_is_address,
      .expects = "an address LOCAL@DOMAIN", .fallback = "(none)",
      .help = "Staging: every mail goes to this address instead of its recipient."},

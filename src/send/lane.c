@@ -100,10 +100,16 @@ void worker_trim(struct buffer *buffer)
         buffer_done(buffer);
 }
 
+static void count_running(struct worker *worker, size_t running)
+{
+    worker->running = running;
+    atomic_store_explicit(&worker->running_seen, running, memory_order_relaxed);
+}
+
 void worker_finish(struct worker *worker, struct delivery *delivery)
 {
     assert(worker->running > 0);
-    worker->running--;
+    count_running(worker, worker->running - 1);
     delivery->attempt.ended_mono_us = clock_mono_us();
     bool is_committed = delivery->attempt.is_committed;
     if (is_committed)
@@ -171,7 +177,7 @@ static void begin(struct worker *worker, struct delivery *delivery)
     const struct driver *driver = worker->lane->driver;
 
     delivery->attempt = (struct attempt){.protocol = driver->protocol, .started_mono_us = clock_mono_us()};
-    worker->running++;
+    count_running(worker, worker->running + 1);
     FAULT("lane-dequeued");
     worker_is_alive(worker);
     if (!worker_may_commit(worker, delivery)) {
@@ -182,26 +188,30 @@ static void begin(struct worker *worker, struct delivery *delivery)
     driver->begin(worker->state, delivery);
 }
 
+/* A wait for work, in pieces: at each of them the thread says that it lives, and only waits. */
+static enum queue_taken wait_idle(struct worker *worker, struct delivery **ret)
+{
+    struct lane *lane = worker->lane;
+    _Static_assert(WORKER_REST_MS % LANE_IDLE_BEAT_MS == 0, "a rest begins at a beat");
+
+    for (int beats = 0;; beats++) {
+        if (beats == WORKER_REST_MS / LANE_IDLE_BEAT_MS && lane->driver->rest != NULL) {
+            worker_is_alive(worker);
+            lane->driver->rest(worker->state);
+        }
+        atomic_store(&worker->progress_ms, clock_mono_ms() + LANE_IDLE_BEAT_MS);
+        enum queue_taken taken = queue_take(&lane->queue, LANE_IDLE_BEAT_MS, ret);
+        if (taken != QUEUE_EMPTY)
+            return taken;
+    }
+}
+
 /* Waits only when nothing is running. */
 static enum queue_taken take(struct worker *worker, struct delivery **ret)
 {
-    struct lane *lane = worker->lane;
+    enum queue_taken taken = queue_take(&worker->lane->queue, 0, ret);
 
-    if (worker->running > 0)
-        return queue_take(&lane->queue, 0, ret);
-
-    enum queue_taken taken = queue_take(&lane->queue, 0, ret);
-    if (taken != QUEUE_EMPTY)
-        return taken;
-    atomic_store(&worker->progress_ms, INT64_MAX);
-    taken = queue_take(&lane->queue, lane->driver->rest == NULL ? QUEUE_FOR_EVER : WORKER_REST_MS, ret);
-    if (taken == QUEUE_EMPTY) {
-        worker_is_alive(worker);
-        lane->driver->rest(worker->state);
-        atomic_store(&worker->progress_ms, INT64_MAX);
-        taken = queue_take(&lane->queue, QUEUE_FOR_EVER, ret);
-    }
-    return taken;
+    return taken != QUEUE_EMPTY || worker->running > 0 ? taken : wait_idle(worker, ret);
 }
 
 static void *work(void *arg)
@@ -243,7 +253,7 @@ static void share_out(struct lane *lane, size_t threads)
         worker->count = threads;
         worker->transfers = lane->slots / threads + (i < lane->slots % threads ? 1 : 0);
         worker->limit = worker->transfers;
-        atomic_store(&worker->progress_ms, INT64_MAX);
+        worker_is_alive(worker); /* from here on: a thread that never begins is none that lives */
     }
 }
 
@@ -398,6 +408,15 @@ int64_t lane_oldest_progress_ms(const struct lane *lane)
             oldest = at;
     }
     return oldest;
+}
+
+size_t lane_running(const struct lane *lane)
+{
+    size_t running = 0;
+
+    for (size_t i = 0; i < lane->thread_count; i++)
+        running += atomic_load_explicit(&lane->threads[i].worker.running_seen, memory_order_relaxed);
+    return running;
 }
 
 bool lane_check(const struct config_provider *provider, struct err *err)

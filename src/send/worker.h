@@ -23,7 +23,8 @@ struct worker {
     size_t limit;                /* <= transfers: the driver lowers it while the provider bears less */
     size_t running;              /* begun and not finished */
     void *state;                 /* the driver's */
-    _Atomic int64_t progress_ms; /* mono; INT64_MAX while idle. Read by the loop */
+    _Atomic size_t running_seen; /* `running`, for the loop */
+    _Atomic int64_t progress_ms; /* mono; see lane_oldest_progress_ms. Read by the loop */
     _Atomic bool is_asleep;      /* the driver waits on its own; a push should wake it */
 };
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "herald/clock.h"
 #include "herald/encode.h"
 
 #define HEAD_BYTES 256 /* "*N EVALSHA <sha> 1 <key>": under 200 */
@@ -99,6 +100,10 @@ static bool is_passing(const char *error)
 
 static void finish(struct ledger_call *call, const redisReply *reply, const struct err *err)
 {
+    const struct ledger_options *options = &call->ledger->options;
+    if (call->sent_mono_us != 0 && reply != NULL)
+        options->on_timed(options->on_timed_arg, scripts[call->script].name,
+                          clock_mono_us() - call->sent_mono_us);
     call->ledger->pending--;
     call->on_reply(call, reply, err);
     call_free(call);
@@ -164,6 +169,7 @@ bool ledger_call_send(struct ledger_call *call, struct err *err)
     char head[HEAD_BYTES];
     int len = snprintf(head, sizeof head, "*%zu\r\n$7\r\nEVALSHA\r\n$40\r\n%s\r\n$1\r\n1\r\n$%zu\r\n%s\r\n",
                        call->argc + 4, script->sha, strlen(key), key);
+    call->sent_mono_us = call->ledger->options.on_timed != NULL ? clock_mono_us() : 0;
     char *from = call->bytes.data + HEAD_BYTES - len;
     memcpy(from, head, (size_t)len);
     if (!link_command_raw(call->ledger->options.link, from, call->bytes.len - HEAD_BYTES + (size_t)len,

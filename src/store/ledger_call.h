@@ -26,8 +26,9 @@ struct ledger_call {
     struct buffer bytes; /* room for the command's head, then the arguments in RESP; kept until the answer,
                             for a NOSCRIPT */
     size_t argc;
-    bool is_eval; /* was sent again with its whole text */
-    size_t count; /* items or events asked for */
+    int64_t sent_mono_us; /* 0: is not measured */
+    bool is_eval;         /* was sent again with its whole text */
+    size_t count;         /* items or events asked for */
     ledger_reply_fn *on_reply;
     union {
         ledger_accept_fn *on_accepted;

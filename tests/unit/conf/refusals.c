@@ -108,6 +108,9 @@ Test(refusals, a_value_out_of_its_range_is_refused)
          "herald.conf:2: [herald] lease: '2h': expected 1s to 1h, such as 250ms, 30s, 10m, 24h or 30d"},
         {"[herald]\ndead_max_count = 0\n",
          "herald.conf:2: [herald] dead_max_count: '0': expected 1 to 10000000"},
+        {"[herald]\nmetrics = 0.0.0.0:9464\n", "herald.conf:2: [herald] metrics: '0.0.0.0:9464': expected "
+                                               "127.0.0.1:PORT, [::1]:PORT or unix:/PATH; "
+                                               "public ADDRESS:PORT to be open to others"},
         {"[herald]\ndead_max_count = many\n",
          "herald.conf:2: [herald] dead_max_count: 'many': expected 1 to 10000000"},
         {"[herald]\ndead_max_count = 10000001\n",

@@ -52,6 +52,7 @@ Test(replace, what_needs_a_restart_is_listed)
          "order-confirmed\n" NOTIFICATION,
          "needs a restart: [source orders] type, [source orders] channel, [source orders] stream, [source "
          "orders] trim"},
+        {"[herald]\nmetrics = 127.0.0.1:1\n" SOURCE NOTIFICATION, "needs a restart: [herald] metrics"},
         {"[herald]\ngroup = other\n" SOURCE NOTIFICATION, "needs a restart: [herald] group"},
         {NOTIFICATION, "needs a restart: [source orders]"},
         {SOURCE "[source more]\nchannel = more\nnotification = order-confirmed\n" NOTIFICATION,
