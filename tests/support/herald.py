@@ -24,12 +24,14 @@ import tempfile
 import time
 import unittest
 
+from log_page import Page
 from notify import Notify
 from processes import Process, free_port, wait_for
 from servers import Http2Receiver, Nghttpd, RedisServer, SmtpScript, SmtpSink
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERALDD = pathlib.Path(os.environ.get("HERALDD", ROOT / "build/dev/src/app/heraldd"))
+LOG_PAGE = Page()
 HERALDCTL = pathlib.Path(os.environ.get("HERALDCTL", ROOT / "build/dev/src/ctl/heraldctl"))
 
 # The design's first event and what its templates may say, for tests that don't care.
@@ -169,12 +171,15 @@ class Heraldd:
         self.process.kill()
 
     def check_clean(self):
-        """Nothing from a sanitizer, no secret-looking thing: what every test may expect of the output."""
+        """Nothing from a sanitizer, no line that herald-log(7) does not know: what every test may expect of the output."""
         self.log.read()
         reports = [line for line in self.log.other_lines if "Sanitizer" in line or "runtime error" in line]
         if reports:
             print("\n".join(self.log.other_lines[-80:]), file=sys.stderr)
             raise AssertionError(f"{self.name}: {reports[0]}")
+        complaint = next(filter(None, map(LOG_PAGE.complaint, self.log.events)), None)
+        if complaint:
+            raise AssertionError(f"{self.name} logged what herald-log(7) does not have: {complaint}")
 
     def close(self):
         if self.process:
