@@ -70,7 +70,7 @@ WANTED = {
 class Logs(herald.TestCase):
     def setUp(self):
         super().setUp()
-        self.redis = self.world.redis()
+        self.redis = self.world.redis(appendonly="yes")  # what it knows is there again after a restart
         self.client = self.redis.client()
         self.addCleanup(lambda: self.client.close())  # the one it has by then
 
