@@ -20,6 +20,7 @@
 
 #include "herald/clock.h"
 #include "log_format.h"
+#include "log_ring.h"
 #include "log_sink.h"
 
 #define DIRECT_WAIT_MS 1000  /* without a thread: a slow terminal is worth a second, a stopped one is not */
@@ -31,17 +32,16 @@ static struct {
     /* Set by log_start, before other threads are there. */
     struct log_options options;
     enum log_format format;
-    char *ring;  /* owned: LOG_RING_BYTES, from log_start to log_stop */
-    int stop_fd; /* owned, likewise: an eventfd that ends the writer's wait for the descriptor */
+    int stop_fd; /* owned, from log_start to log_stop: an eventfd that ends the writer's wait for the
+                    descriptor */
     pthread_t thread;
     pthread_cond_t filled;   /* the writer waits for lines or the end */
     pthread_cond_t finished; /* log_stop waits for the writer */
 
-    /* Under the mutex. A record is its length (size_t), then the line. */
+    /* Under the mutex. */
     pthread_mutex_t mutex;
-    size_t first;       /* index of the oldest record's first byte */
-    size_t used;        /* bytes; what is behind wraps around */
-    size_t taken_lines; /* lines in the writer's hands */
+    struct log_ring ring; /* has its bytes from log_start to log_stop */
+    size_t taken_lines;   /* lines in the writer's hands */
     bool is_running;
     bool is_stopping;
     bool is_finished;
@@ -93,7 +93,7 @@ uint64_t log_dropped(void)
 size_t log_ring_used(void)
 {
     pthread_mutex_lock(&log_state.mutex);
-    size_t used = log_state.used;
+    size_t used = log_state.ring.used;
     pthread_mutex_unlock(&log_state.mutex);
     return used;
 }
@@ -114,54 +114,19 @@ void log_set_level(enum log_level level)
     atomic_store(&log_state.level, (int)level);
 }
 
-static void ring_write(size_t at, const void *bytes, size_t len)
-{
-    size_t to_end = LOG_RING_BYTES - at % LOG_RING_BYTES;
-    size_t head = len < to_end ? len : to_end;
-
-    memcpy(log_state.ring + at % LOG_RING_BYTES, bytes, head);
-    memcpy(log_state.ring, (const char *)bytes + head, len - head);
-}
-
-static void ring_read(size_t at, void *ret, size_t len)
-{
-    size_t to_end = LOG_RING_BYTES - at % LOG_RING_BYTES;
-    size_t head = len < to_end ? len : to_end;
-
-    memcpy(ret, log_state.ring + at % LOG_RING_BYTES, head);
-    memcpy((char *)ret + head, log_state.ring, len - head);
-}
-
-/* Under the mutex. */
-static bool push(const char *line, size_t len)
-{
-    if (sizeof(len) + len > LOG_RING_BYTES - log_state.used)
-        return false;
-    ring_write(log_state.first + log_state.used, &len, sizeof(len));
-    ring_write(log_state.first + log_state.used + sizeof(len), line, len);
-    log_state.used += sizeof(len) + len;
-    return true;
-}
-
 /* Under the mutex. Moves the oldest lines into the batch: as many as fit, but one entry at a time for a
  * journal. */
 static void take(struct batch *batch)
 {
     size_t len;
 
-    while (log_state.used > 0 && (batch->lines == 0 || log_state.format != LOG_FORMAT_JOURNAL)) {
-        ring_read(log_state.first, &len, sizeof(len));
-        if (len > sizeof(batch->bytes) - batch->len)
-            break;
-        ring_read(log_state.first + sizeof(len), batch->bytes + batch->len, len);
+    while ((len = log_ring_take(&log_state.ring, batch->bytes + batch->len,
+                                sizeof(batch->bytes) - batch->len)) > 0) {
         batch->len += len;
         batch->lines++;
-        log_state.first = (log_state.first + sizeof(len) + len) % LOG_RING_BYTES;
-        log_state.used -= sizeof(len) + len;
+        if (log_state.format == LOG_FORMAT_JOURNAL)
+            return;
     }
-    if (log_state.used == 0)
-        log_state.first =
-            0; /* so that a quiet daemon touches the same few pages and not all of them in turn */
 }
 
 static void fill_with_report(struct batch *batch, uint64_t lines)
@@ -211,12 +176,13 @@ static void *run(void *unused)
     pthread_mutex_lock(&log_state.mutex);
     for (;;) {
         uint64_t lost = log_dropped() - reported;
-        bool report_is_due = is_working && lost > 0 &&
-                             (log_state.used == 0 || clock_mono_ms() - reported_at_ms >= REPORT_EVERY_MS);
+        bool report_is_due =
+            is_working && lost > 0 &&
+            (log_state.ring.used == 0 || clock_mono_ms() - reported_at_ms >= REPORT_EVERY_MS);
 
         if (log_state.is_deaf)
             break;
-        if (log_state.used == 0 && !report_is_due) {
+        if (log_state.ring.used == 0 && !report_is_due) {
             if (log_state.is_stopping)
                 break;
             pthread_cond_wait(&log_state.filled, &log_state.mutex);
@@ -283,7 +249,7 @@ static bool deliver(const struct log_entry *entry)
     pthread_mutex_lock(&log_state.mutex);
     bool is_running = log_state.is_running;
     bool is_deaf = log_state.is_deaf;
-    bool is_pushed = is_running && push(line, len);
+    bool is_pushed = is_running && log_ring_push(&log_state.ring, line, len);
     if (is_pushed)
         pthread_cond_signal(&log_state.filled);
     pthread_mutex_unlock(&log_state.mutex);
@@ -346,8 +312,8 @@ static bool start_thread(void)
 
 static void free_all(void)
 {
-    free(log_state.ring);
-    log_state.ring = NULL;
+    free(log_state.ring.bytes);
+    log_state.ring.bytes = NULL;
     close(log_state.stop_fd);
 }
 
@@ -362,9 +328,9 @@ bool log_start(const struct log_options *options, struct err *err)
     }
     log_state.options = *options;
     log_state.format = log_sink_format(options);
-    log_state.ring = ring;
+    log_state.ring = (struct log_ring){.bytes = ring};
     log_state.stop_fd = stop_fd;
-    log_state.first = log_state.used = log_state.taken_lines = 0;
+    log_state.taken_lines = 0;
     log_state.is_stopping = log_state.is_finished = log_state.is_deaf = false;
     log_set_level(options->level);
     atomic_store(&log_state.dropped, 0);
@@ -393,17 +359,6 @@ static void wait_until_finished(int timeout_ms)
             return;
 }
 
-/* Under the mutex. What nobody will write. */
-static size_t count_left(void)
-{
-    size_t lines = log_state.taken_lines;
-    size_t len;
-
-    for (size_t at = 0; at < log_state.used; at += sizeof(len) + len, lines++)
-        ring_read(log_state.first + at, &len, sizeof(len));
-    return lines;
-}
-
 void log_stop(int timeout_ms)
 {
     pthread_mutex_lock(&log_state.mutex);
@@ -421,7 +376,7 @@ void log_stop(int timeout_ms)
     }
     log_state.is_running =
         false; /* lines of other threads are written directly from here on, or lost if deaf */
-    count_dropped(count_left());
+    count_dropped(log_state.taken_lines + log_ring_clear(&log_state.ring)); /* nobody will write them */
     bool is_finished = log_state.is_finished;
     pthread_mutex_unlock(&log_state.mutex);
 
