@@ -25,8 +25,8 @@
 #define LEDGER_MAX_CLAIM 64
 #define LEDGER_MAX_CLAIM_BYTES (1024 * 1024)
 #define LEDGER_MAX_PREFIX 48 /* bytes: with the longest suffix a key stays under LEDGER_KEY_BYTES */
-#define LEDGER_DEAD_MAX_BYTES                                                                                \
-    (INT64_C(256) * 1024 * 1024) /* of the payloads of the dead, each counted once per dead delivery */
+/* of the payloads of the dead, each counted once per dead delivery */
+#define LEDGER_DEAD_MAX_BYTES (INT64_C(256) * 1024 * 1024)
 
 struct ledger;
 

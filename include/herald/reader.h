@@ -22,11 +22,11 @@ struct reader;
 
 #define READER_MAX_BYTES (4 * 1024 * 1024) /* of a batch: sixteen of the largest events */
 
-/* All are needed. Any reader_* function may be called from inside; none of them calls back before it returns.
- */
+/* All are needed. Any reader_* function may be called from inside; none of them
+ * calls back before it returns. */
 struct reader_callbacks {
-    /* Every stream has our group: entries will come. Told again after a loss, and after a group was healed.
-     */
+    /* Every stream has our group: entries will come. Told again after a loss, and
+     * after a group was healed. */
     void (*on_reading)(void *arg);
     /* The connection is gone; what is out stays out. A new one is tried by itself. */
     void (*on_lost)(void *arg, const char *reason);

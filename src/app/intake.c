@@ -79,8 +79,8 @@ void intake_drain(struct intake *intake)
 
 /* ── what was refused, said once the batch is safe ── */
 
-/* The beginning of what was refused, for whoever publishes it. Not awaited: the refusal is also in the log.
- */
+/* The beginning of what was refused, for whoever publishes it. Not awaited: the
+ * refusal is also in the log. */
 static void keep_rejected(struct intake *intake, const struct arrival *arrival)
 {
     char key[LEDGER_KEY_BYTES], offset[24], bytes[24];

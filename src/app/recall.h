@@ -31,8 +31,8 @@ void recall_event(struct recall *recall, const char *eid, const char *content, c
 /* Redis has answered: what it confirmed longer ago than RECALL_EVENTS_MS it will not lose any more. Only an
  * answer says so: while Redis is away nothing grows old. */
 void recall_age(struct recall *recall, int64_t mono_ms);
-/* While it is held, the ring only grows, and what finds it full is not kept: somebody reads it step by step.
- */
+/* While it is held, the ring only grows, and what finds it full is not kept:
+ * somebody reads it step by step. */
 void recall_hold(struct recall *recall);
 void recall_let_go(struct recall *recall);
 /* A provider has answered. */

@@ -72,8 +72,8 @@ static void try_again(struct recovery *recovery)
     uv_timer_start(&recovery->timer, on_timer, RETRY_MS, 0);
 }
 
-/* Frees the call. True: its step may move on to where the call says; else it is made again, or is nobody's.
- */
+/* Frees the call. True: its step may move on to where the call says; else it is
+ * made again, or is nobody's. */
 static bool is_answered(struct call *call, const struct err *err, struct call *ret)
 {
     struct recovery *recovery = call->recovery;
