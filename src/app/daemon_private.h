@@ -121,7 +121,7 @@ void connection_on_canary_missed(void *arg);
 void connection_on_reading(void *arg);
 void connection_on_unread(void *arg, const char *reason);
 void connection_on_unreadable(void *arg, unsigned attempt, const char *reason);
-void connection_on_stream_refused(void *arg, size_t origin, const char *reason);
+void connection_on_stream_refused(void *arg, size_t origin, const char *what, const char *reason);
 void connection_on_forgotten(void *arg);
 void connection_on_recovered(void *arg, const struct recovery_counts *counts);
 
