@@ -22,8 +22,8 @@ bool address_check(const char *text, size_t len, struct err *err) MUST_CHECK;
 /* The part behind '@'; the text must have passed address_check. */
 const char *address_domain(const char *text);
 
-#define ADDRESS_ASCII_BYTES                                                                                  \
-    512 /* with the domain in ASCII: at most 253 for it by RFC 1035, but more while it is made */
+/* with the domain in ASCII: at most 253 for it by RFC 1035, but more while it is made */
+#define ADDRESS_ASCII_BYTES 512
 
 /* Appends the address as it stands in an envelope and in a header: with its domain in ASCII (RFC 3492), so
  * that no server needs SMTPUTF8 for it. It must have passed address_check. False if the domain has no such

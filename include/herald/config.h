@@ -18,8 +18,8 @@
 #include "herald/log.h"
 #include "herald/rate.h"
 
-#define CONFIG_MAX_NAME                                                                                      \
-    20 /* bytes of a source's, notification's or provider's name: a lane's name must fit a packed record */
+/* bytes of a source's, notification's or provider's name: a lane's name must fit a packed record */
+#define CONFIG_MAX_NAME 20
 #define CONFIG_MAX_SECTIONS 64 /* of each kind: label sets and per-call arguments stay small */
 #define CONFIG_MAX_LIST 32     /* entries of a list option */
 

@@ -124,8 +124,8 @@ struct payload {
 };
 /* Appends the payload. The names hold neither space nor line break: the configuration has seen to it. */
 void payload_write(const struct payload *payload, struct buffer *ret);
-/* The scope that a recipient's limit counts in; `recipient` is the address, the device, or "" for a webhook.
- */
+/* The scope that a recipient's limit counts in; `recipient` is the address, the
+ * device, or "" for a webhook. */
 void payload_scope(enum channel channel, const char *user_id, const char *recipient,
                    char ret[PAYLOAD_SCOPE_CHARS + 1]);
 

@@ -19,8 +19,8 @@
 #include "herald/err.h"
 #include "herald/event.h"
 
-#define JOURNAL_SEGMENT_BYTES                                                                                \
-    (8 * 1024 * 1024) /* 262,144 answers: over four minutes at 1,000/s, in each of two */
+/* 262,144 answers: over four minutes at 1,000/s, in each of two */
+#define JOURNAL_SEGMENT_BYTES (8 * 1024 * 1024)
 #define JOURNAL_RECORD_BYTES 32
 #define JOURNAL_KEPT_MS 120000 /* a Redis that comes back has lost less than that, or everything */
 

@@ -16,8 +16,8 @@
 #include "herald/delivery.h"
 #include "herald/err.h"
 
-#define LANE_QUEUE_PER_CONNECTION                                                                            \
-    4 /* leased deliveries per slot (connection or stream): hides the claim's round trip */
+/* leased deliveries per slot (connection or stream): hides the claim's round trip */
+#define LANE_QUEUE_PER_CONNECTION 4
 #define LANE_MAX_QUEUE 1024               /* leased deliveries of one lane, whatever its connections */
 #define LANE_MAX_BYTES (16 * 1024 * 1024) /* of payload */
 

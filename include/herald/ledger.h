@@ -25,8 +25,8 @@
 #define LEDGER_MAX_CLAIM 64
 #define LEDGER_MAX_CLAIM_BYTES (1024 * 1024)
 #define LEDGER_MAX_PREFIX 48 /* bytes: with the longest suffix a key stays under LEDGER_KEY_BYTES */
-#define LEDGER_DEAD_MAX_BYTES                                                                                \
-    (INT64_C(256) * 1024 * 1024) /* of the payloads of the dead, each counted once per dead delivery */
+/* of the payloads of the dead, each counted once per dead delivery */
+#define LEDGER_DEAD_MAX_BYTES (INT64_C(256) * 1024 * 1024)
 
 struct ledger;
 
@@ -125,6 +125,27 @@ typedef void ledger_accept_fn(void *arg, const struct accept_result *results, si
 /* The call is borrowed until this returns. False (ERR_TRANSIENT): not sent, no callback. */
 bool ledger_accept(struct ledger *ledger, const struct accept_call *call, ledger_accept_fn *on_accepted,
                    void *arg, struct err *err) MUST_CHECK;
+
+/* ── reject ── */
+
+#define REJECT_HEAD 1024 /* bytes of a refused message that its publisher's developer gets to see */
+
+struct reject_item {
+    const char *source;
+    const char *reason;
+    const char *entry; /* a stream's: its id, by which it is known again; NULL: never seen before */
+    uint64_t offset;   /* without an entry: what names it */
+    size_t total_len;
+    const char *head;
+    size_t head_len;
+};
+/* is_new[i]: item i was not refused before; the last 10,000 entries are known. `complaint` is why something
+ * of it could not be kept, or NULL. */
+typedef void ledger_reject_fn(void *arg, const bool *is_new, size_t count, const char *complaint,
+                              const struct err *err);
+/* Items are borrowed until this returns; at most INCOMING_MAX_BATCH. */
+bool ledger_reject(struct ledger *ledger, const struct reject_item *items, size_t count,
+                   ledger_reject_fn *on_rejected, void *arg, struct err *err) MUST_CHECK;
 
 /* ── claim ── */
 

@@ -22,19 +22,20 @@ struct reader;
 
 #define READER_MAX_BYTES (4 * 1024 * 1024) /* of a batch: sixteen of the largest events */
 
-/* All are needed. Any reader_* function may be called from inside; none of them calls back before it returns.
- */
+/* All are needed. Any reader_* function may be called from inside; none of them
+ * calls back before it returns. */
 struct reader_callbacks {
-    /* Every stream has our group: entries will come. Told again after a loss, and after a group was healed.
-     */
+    /* Every stream has our group: entries will come. Told again after a loss, and
+     * after a group was healed. */
     void (*on_reading)(void *arg);
     /* The connection is gone; what is out stays out. A new one is tried by itself. */
     void (*on_lost)(void *arg, const char *reason);
     /* An attempt to connect failed (`attempt` counts from 1 since the last success). For the log. */
     void (*on_failed)(void *arg, unsigned attempt, const char *reason);
-    /* One stream can't be read (its key holds something else, we lack the right): said once until it can be;
-     * the others go on, and it is tried again. */
-    void (*on_refused)(void *arg, size_t origin, const char *reason);
+    /* Redis refuses something of one stream (its key holds something else, we lack a right): `what` is it, a
+     * literal for the log, and `reason` are Redis's words. Said once until it works; it is tried again every
+     * second. The other streams go on, unless nothing can be read or acknowledged. */
+    void (*on_refused)(void *arg, size_t origin, const char *what, const char *reason);
     /* A batch of at most INCOMING_MAX_BATCH entries whose `origin` is a place in options.streams; one at a
      * time. The owner answers later with reader_consume or reader_retry, also from inside. */
     void (*on_batch)(void *arg, const struct incoming *entries, size_t count);
@@ -63,7 +64,8 @@ bool reader_open(const struct reader_options *options, struct reader **ret, stru
 /* A batch that is out is borrowed until on_closed, which comes in a later loop turn. */
 void reader_close(struct reader *reader, void (*on_closed)(void *arg), void *arg);
 
-/* The batch is safe: it is acknowledged, at once or with the next connection, and reading goes on. */
+/* The batch is safe: it is acknowledged, at once or with the next connection, until Redis has confirmed it;
+ * then reading goes on. */
 void reader_consume(struct reader *reader);
 /* The batch is not safe: nothing is acknowledged, and it is handed up again after `delay_ms`. */
 void reader_retry(struct reader *reader, int64_t delay_ms);

@@ -13,9 +13,8 @@
 #define RECIPIENT_MAX_NAME 256    /* bytes of a display name */
 #define RECIPIENT_MAX_LOCALE 35   /* bytes; RFC 5646 4.4.1 */
 #define RECIPIENT_MAX_PROVIDER 64 /* bytes of a device's provider: a configured name is shorter */
-#define RECIPIENT_MAX_PUSH_BYTES                                                                             \
-    4096 /* one device's object: the largest real ones (Web Push) are near 500                               \
-          */
+/* one device's object: the largest real ones (Web Push) are near 500 */
+#define RECIPIENT_MAX_PUSH_BYTES 4096
 
 struct recipient_push {
     char *provider; /* owned; the name in the configuration that serves this device */

@@ -9,8 +9,8 @@
 #include "herald/address.h"
 #include "herald/clock.h"
 
-#define PAYLOAD_MAX_BYTES                                                                                    \
-    (EVENT_MAX_BYTES + 128 * 1024) /* the event and a line of at most 4 KiB for each target */
+/* the event and a line of at most 4 KiB for each target */
+#define PAYLOAD_MAX_BYTES (EVENT_MAX_BYTES + 128 * 1024)
 
 void arrival_read(struct arrival *arrival, int64_t now_ms, int64_t dedupe_window_ms)
 {

@@ -345,11 +345,11 @@ void connection_on_unreadable(void *arg, unsigned attempt, const char *reason)
             log_text(LOG_KEY_REASON, reason), log_int(LOG_KEY_ATTEMPT, attempt));
 }
 
-void connection_on_stream_refused(void *arg, size_t origin, const char *reason)
+void connection_on_stream_refused(void *arg, size_t origin, const char *what, const char *reason)
 {
     const struct daemon *daemon = arg;
-    LOG(LOG_LEVEL_ERROR, "redis.refused", "this stream can't be read; trying for ever",
-        log_text(LOG_KEY_SOURCE, daemon->stream_sources[origin]), log_text(LOG_KEY_REASON, reason));
+    LOG(LOG_LEVEL_ERROR, "redis.refused", what, log_text(LOG_KEY_SOURCE, daemon->stream_sources[origin]),
+        log_text(LOG_KEY_REASON, reason));
 }
 
 struct link_callbacks connection_commands(struct daemon *daemon)

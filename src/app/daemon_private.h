@@ -1,4 +1,5 @@
-/* daemon_private.h - what daemon.c, connection.c and reload.c share. Loop thread. */
+/* daemon_private.h - the daemon's state, which assembly.c, feed.c, connection.c, reload.c and shutdown.c each
+ * work on a part of. Loop thread. */
 #ifndef HERALD_APP_DAEMON_PRIVATE_H
 #define HERALD_APP_DAEMON_PRIVATE_H
 
@@ -34,9 +35,9 @@ struct daemon {
     uv_signal_t signals[3];
     uv_timer_t fitness, drain;
     uv_work_t reload;
-    struct config
-        *loaded; /* the pool thread's while is_reloading, then the loop's for a moment; not judged yet */
-    struct err reload_err; /* likewise */
+    /* The pool thread's while is_reloading, then the loop's for a moment; not judged yet. */
+    struct config *loaded;
+    struct err reload_err;
     bool is_reloading;
     bool is_reload_due; /* asked for, and not begun */
     char incarnation[LEDGER_INCARNATION_CHARS + 1];
@@ -92,6 +93,21 @@ bool daemon_is_idle(const struct daemon *daemon);
 void daemon_say_status(const struct daemon *daemon);
 /* Says READY, once, when Redis is fit, every subscription stands and every stream has our group. */
 void daemon_become_ready(struct daemon *daemon);
+void daemon_on_second(void *arg);
+
+/* assembly.c: opens all there is but the loop; on false the process ends with it. */
+bool assembly_open(struct daemon *daemon, struct err *err) MUST_CHECK;
+
+/* feed.c: the callbacks of who reads, and of the intakes. */
+void feed_on_entries(void *arg, const struct incoming *entries, size_t count);
+void feed_on_entries_done(void *arg, bool is_safe, int64_t delay_ms);
+void feed_on_batch(void *arg, const struct incoming *messages, size_t count);
+void feed_on_old_batch(void *arg, struct subscriber *from, const struct incoming *messages, size_t count);
+void feed_on_batch_done(void *arg, bool is_safe, int64_t delay_ms);
+void feed_on_canary(void *arg, const char *bytes, size_t len);
+
+/* shutdown.c: begins the drain, and ends the loop after it; called again, it hurries. */
+void shutdown_begin(struct daemon *daemon);
 
 /* connection.c: the callbacks of all links. */
 struct link_callbacks connection_commands(struct daemon *daemon);
@@ -105,7 +121,7 @@ void connection_on_canary_missed(void *arg);
 void connection_on_reading(void *arg);
 void connection_on_unread(void *arg, const char *reason);
 void connection_on_unreadable(void *arg, unsigned attempt, const char *reason);
-void connection_on_stream_refused(void *arg, size_t origin, const char *reason);
+void connection_on_stream_refused(void *arg, size_t origin, const char *what, const char *reason);
 void connection_on_forgotten(void *arg);
 void connection_on_recovered(void *arg, const struct recovery_counts *counts);
 

@@ -12,8 +12,8 @@
 #include "herald/hash.h"
 #include "herald/log.h"
 
-/* Between two looks into the mailbox. What a crash in between may send twice stays a few milliseconds' worth.
- */
+/* Between two looks into the mailbox. What a crash in between may send twice stays a
+ * few milliseconds' worth. */
 #define COLLECT_GAP_MS 2
 #define WIND_DOWN_POLL_MS 10 /* threads end by themselves; joining one that has not would block the loop */
 

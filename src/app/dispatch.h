@@ -47,8 +47,8 @@ bool dispatch_free(struct dispatch *dispatch);
  * runs. On false nothing changed. */
 bool dispatch_reload(struct dispatch *dispatch, struct config *config, struct err *err) MUST_CHECK;
 
-/* The command connection is usable, or no longer. While it is not, nothing is claimed and outcomes are kept.
- */
+/* The command connection is usable, or no longer. While it is not, nothing is
+ * claimed and outcomes are kept. */
 void dispatch_on_redis(struct dispatch *dispatch, bool is_usable);
 
 /* How many deliveries, at most `want`, the lane of a provider would take from an accept at once; they are set

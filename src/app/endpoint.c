@@ -160,8 +160,8 @@ static void *run(void *arg)
         MHD_UNSIGNED_LONG_LONG wait_ms = LOOK_MS;
         if (MHD_get_timeout(endpoint->server, &wait_ms) != MHD_YES || wait_ms > LOOK_MS)
             wait_ms = LOOK_MS;
-        /* Full, MHD looks away from the listening socket until it is run once more after a connection's end.
-         */
+        /* Full, MHD looks away from the listening socket until it is run once more
+         * after a connection's end. */
         (void)poll(fds, sizeof fds / sizeof *fds, is_any || was_any ? (int)wait_ms : -1);
         was_any = is_any;
     }

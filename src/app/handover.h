@@ -24,8 +24,8 @@ struct handover_options {
     void (*on_inherited)(void *arg);
     /* A batch of an heir. The owner answers it, with subscriber_consume or subscriber_retry on `from`. */
     void (*on_batch)(void *arg, struct subscriber *from, const struct incoming *messages, size_t count);
-    /* The last heir is drained. was_proved: it stood until the new subscription did, so nothing was missed.
-     */
+    /* The last heir is drained. was_proved: it stood until the new subscription
+     * did, so nothing was missed. */
     void (*on_drained)(void *arg, bool was_proved);
     void *arg;
 };

@@ -3,7 +3,6 @@
 #include "intake.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +12,7 @@
 #include "herald/log.h"
 #include "intake_private.h"
 
-#define RETRY_MS 200        /* a batch that was not safe: Redis's command side is away or full */
-#define REJECTED_HEAD 1024  /* bytes of a refused message that its publisher's developer gets to see */
-#define REJECTED_MAX "1000" /* refused messages that are kept */
+#define RETRY_MS 200 /* a batch that was not safe: Redis's command side is away or full */
 
 /* By name: a reload may have put them in another order. */
 static void find_sources(struct intake *intake)
@@ -79,52 +76,23 @@ void intake_drain(struct intake *intake)
 
 /* ── what was refused, said once the batch is safe ── */
 
-/* The beginning of what was refused, for whoever publishes it. Not awaited: the refusal is also in the log.
- */
-static void keep_rejected(struct intake *intake, const struct arrival *arrival)
+static void say_rejected(struct intake *intake, const struct arrival *arrival, bool is_new)
 {
-    char key[LEDGER_KEY_BYTES], offset[24], bytes[24];
-    bool is_entry = arrival->entry != NULL;
-    ledger_key(intake->options.ledger, "rejected", key);
-    snprintf(offset, sizeof offset, "%" PRIu64, arrival->offset);
-    snprintf(bytes, sizeof bytes, "%zu", arrival->total_len);
-    const char *argv[] = {"XADD",
-                          key,
-                          "MAXLEN",
-                          "~",
-                          REJECTED_MAX,
-                          "*",
-                          "source",
-                          arrival->source->name,
-                          "reason",
-                          arrival->reason.text,
-                          is_entry ? "entry" : "offset",
-                          is_entry ? arrival->entry : offset,
-                          "bytes",
-                          bytes,
-                          "head",
-                          arrival->message};
-    enum { ARGC = sizeof argv / sizeof *argv };
-    size_t lens[ARGC];
-    for (size_t i = 0; i < ARGC; i++)
-        lens[i] = i + 1 < ARGC ? strlen(argv[i]) : 0;
-    lens[ARGC - 1] = arrival->message_len < REJECTED_HEAD ? arrival->message_len : REJECTED_HEAD;
-    struct err err;
-    if (!link_command(intake->options.commands, ARGC, argv, lens, NULL, NULL, &err))
-        LOG(LOG_LEVEL_DEBUG, "redis.refused", "the beginning of a refused event could not be kept",
-            log_text(LOG_KEY_REASON, err.text));
-}
-
-static void say_rejected(struct intake *intake, const struct arrival *arrival)
-{
-    intake->options.counters->rejected++;
+    struct counters *counters = intake->options.counters;
+    counters->received++;
     LOG(LOG_LEVEL_DEBUG, "event.received", "read", log_text(LOG_KEY_SOURCE, arrival->source->name));
-    LOG(LOG_LEVEL_WARNING, "event.rejected", "refused", log_text(LOG_KEY_SOURCE, arrival->source->name),
-        log_text(LOG_KEY_REASON, arrival->reason.text),
-        arrival->entry != NULL ? log_text(LOG_KEY_ENTRY, arrival->entry)
-                               : log_int(LOG_KEY_OFFSET, (int64_t)arrival->offset),
-        log_int(LOG_KEY_COUNT, (int64_t)arrival->total_len));
-    keep_rejected(intake, arrival);
+    if (is_new) {
+        counters->rejected++;
+        LOG(LOG_LEVEL_WARNING, "event.rejected", "refused", log_text(LOG_KEY_SOURCE, arrival->source->name),
+            log_text(LOG_KEY_REASON, arrival->reason.text),
+            arrival->entry != NULL ? log_text(LOG_KEY_ENTRY, arrival->entry)
+                                   : log_int(LOG_KEY_OFFSET, (int64_t)arrival->offset),
+            log_int(LOG_KEY_COUNT, (int64_t)arrival->total_len));
+    } else {
+        counters->duplicate++;
+        LOG(LOG_LEVEL_INFO, "event.duplicate", "refused before",
+            log_text(LOG_KEY_SOURCE, arrival->source->name), log_text(LOG_KEY_ENTRY, arrival->entry));
+    }
 }
 
 static void finish_batch(struct intake *intake)
@@ -134,17 +102,61 @@ static void finish_batch(struct intake *intake)
     bool is_safe = !intake->is_failed;
     if (is_safe) {
         intake->refusals = 0;
-        for (size_t i = 0; i < intake->count; i++) {
-            if (!intake->arrivals[i].is_rejected)
-                continue;
-            options->counters->received++;
-            say_rejected(intake, &intake->arrivals[i]);
-        }
         if (intake->canary != NULL)
             options->on_canary(options->arg, intake->canary, intake->canary_len);
     }
     drop_batch(intake);
     options->on_done(options->arg, is_safe, RETRY_MS);
+}
+
+static void on_rejected(void *arg, const bool *is_new, size_t count, const char *complaint,
+                        const struct err *err)
+{
+    struct intake *intake = arg;
+    if (err != NULL)
+        intake_on_refused(intake, "events wait where they came from", err->text);
+    intake->unkept = complaint != NULL ? intake->unkept + 1 : 0;
+    if (complaint != NULL && log_is_worth_repeating(intake->unkept))
+        LOG(LOG_LEVEL_WARNING, "redis.refused", "the beginning of a refused event could not be kept",
+            log_text(LOG_KEY_REASON, complaint), log_int(LOG_KEY_ATTEMPT, intake->unkept));
+    for (size_t i = 0, said = 0; i < intake->count && said < count && err == NULL; i++)
+        if (intake->arrivals[i].is_rejected)
+            say_rejected(intake, &intake->arrivals[i], is_new[said++]);
+    finish_batch(intake);
+}
+
+/* Whether the ledger is asked. What it refused once is not refused again when its entry comes again. */
+static bool reject(struct intake *intake, size_t count)
+{
+    struct reject_item items[INCOMING_MAX_BATCH];
+    size_t n = 0;
+    for (size_t i = 0; i < intake->count && n < count; i++) {
+        const struct arrival *arrival = &intake->arrivals[i];
+        if (arrival->is_rejected)
+            items[n++] = (struct reject_item){.source = arrival->source->name,
+                                              .reason = arrival->reason.text,
+                                              .entry = arrival->entry,
+                                              .offset = arrival->offset,
+                                              .total_len = arrival->total_len,
+                                              .head = arrival->message,
+                                              .head_len = arrival->message_len};
+    }
+    struct err err;
+    if (ledger_reject(intake->options.ledger, items, n, on_rejected, intake, &err))
+        return true;
+    intake->is_failed = true;
+    return false;
+}
+
+/* Every round is answered: what was refused comes last, for only now it is known that nothing else makes the
+ * batch come again. */
+static void finish_rounds(struct intake *intake)
+{
+    size_t rejected = 0;
+    for (size_t i = 0; i < intake->count; i++)
+        rejected += intake->arrivals[i].is_rejected;
+    if (intake->is_failed || rejected == 0 || !reject(intake, rejected))
+        finish_batch(intake);
 }
 
 void intake_on_refused(struct intake *intake, const char *message, const char *reason)
@@ -164,7 +176,7 @@ void intake_on_round_done(struct intake *intake, bool is_failed)
     intake->rounds--;
     intake->is_failed = intake->is_failed || is_failed;
     if (intake->rounds == 0 && !intake->is_starting)
-        finish_batch(intake);
+        finish_rounds(intake);
 }
 
 /* Reads the messages a round at a time: Redis looks up one round's recipients while we read the next. */
@@ -185,7 +197,7 @@ static void begin_rounds(struct intake *intake)
     }
     intake->is_starting = false;
     if (intake->rounds == 0)
-        finish_batch(intake);
+        finish_rounds(intake);
 }
 
 void intake_batch(struct intake *intake, const struct incoming *incoming, size_t count)

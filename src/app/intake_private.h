@@ -19,6 +19,7 @@ struct intake {
     bool is_failed;    /* something of this batch was not answered */
     bool is_refused;   /* and that is because Redis said no */
     unsigned refusals; /* batches in a row that Redis refused */
+    unsigned unkept;   /* answers in a row that something refused could not be kept */
     bool is_draining;
     bool is_starting; /* rounds are still being begun: not the time to finish */
     int64_t received_mono_us;

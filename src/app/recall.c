@@ -97,7 +97,7 @@ void recall_event(struct recall *recall, const char *eid, const char *content, c
         return;
     }
     event->next = NULL;
-    event->mono_ms = mono_ms;
+    event->accepted_mono_ms = event->mono_ms = mono_ms;
     event->payload_len = payload_len;
     memcpy(event->eid, eid, sizeof event->eid);
     memcpy(event->content, content, sizeof event->content);
@@ -105,6 +105,13 @@ void recall_event(struct recall *recall, const char *eid, const char *content, c
     *recall->last = event;
     recall->last = &event->next;
     recall->bytes += weight(event);
+}
+
+void recall_retold(struct recall *recall, const struct recalled_event *end, int64_t mono_ms)
+{
+    for (struct recalled_event *event = recall->first; event != end; event = event->next)
+        if (mono_ms - event->accepted_mono_ms <= RECALL_RETOLD_MS)
+            event->mono_ms = mono_ms;
 }
 
 const struct recalled_event *recall_events(const struct recall *recall)

@@ -15,7 +15,8 @@
 #include "herald/event.h"
 #include "herald/journal.h"
 
-#define RECALL_EVENTS_MS 5000                  /* everysec loses up to two seconds, a failover little more */
+#define RECALL_EVENTS_MS 5000  /* everysec loses up to two seconds, a failover little more */
+#define RECALL_RETOLD_MS 60000 /* for as long as the answers to it are surely kept too, twice over */
 #define RECALL_EVENTS_BYTES (16 * 1024 * 1024) /* five seconds of 6,000/s at 500 bytes */
 #define RECALL_ANSWERS_BYTES (8 * 1024 * 1024) /* two minutes of 1,400/s */
 
@@ -30,8 +31,8 @@ void recall_event(struct recall *recall, const char *eid, const char *content, c
 /* Redis has answered: what it confirmed longer ago than RECALL_EVENTS_MS it will not lose any more. Only an
  * answer says so: while Redis is away nothing grows old. */
 void recall_age(struct recall *recall, int64_t mono_ms);
-/* While it is held, the ring only grows, and what finds it full is not kept: somebody reads it step by step.
- */
+/* While it is held, the ring only grows, and what finds it full is not kept:
+ * somebody reads it step by step. */
 void recall_hold(struct recall *recall);
 void recall_let_go(struct recall *recall);
 /* A provider has answered. */
@@ -41,13 +42,18 @@ void recall_answer(struct recall *recall, const struct journal_note *note, int64
  * good. */
 struct recalled_event {
     struct recalled_event *next; /* the one accepted after it; NULL: the last */
-    int64_t mono_ms;
+    int64_t accepted_mono_ms;
+    int64_t mono_ms; /* when Redis confirmed it last */
     char eid[EVENT_EID_CHARS + 1];
     char content[EVENT_EID_CHARS + 1];
     size_t payload_len;
     char payload[];
 };
 const struct recalled_event *recall_events(const struct recall *recall); /* the oldest; NULL: none */
+
+/* Redis was told again of every event before `end` (NULL: of all): it may lose that again, so they are as
+ * good as new; but none for longer than RECALL_RETOLD_MS after it was accepted. */
+void recall_retold(struct recall *recall, const struct recalled_event *end, int64_t mono_ms);
 
 /* The answer at *cursor (0: the oldest), which moves on; false at the end. */
 bool recall_next_answer(const struct recall *recall, size_t *cursor, struct journal_note *ret);

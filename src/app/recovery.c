@@ -72,8 +72,8 @@ static void try_again(struct recovery *recovery)
     uv_timer_start(&recovery->timer, on_timer, RETRY_MS, 0);
 }
 
-/* Frees the call. True: its step may move on to where the call says; else it is made again, or is nobody's.
- */
+/* Frees the call. True: its step may move on to where the call says; else it is
+ * made again, or is nobody's. */
 static bool is_answered(struct call *call, const struct err *err, struct call *ret)
 {
     struct recovery *recovery = call->recovery;
@@ -112,6 +112,8 @@ static void on_restated(void *arg, const struct accept_result *results, size_t c
     FAULT("recovery-restated");
     for (size_t i = 0; err == NULL && i < count; i++)
         call.recovery->counts.events += results[i].verdict == ACCEPT_NEW;
+    if (err == NULL && call.recovery->step == STEP_EVENTS)
+        recall_retold(call.recovery->options.recall, call.event, clock_mono_ms());
     call.recovery->event = call.event;
     call.recovery->bucket = call.cursor;
     go_on(call.recovery);

@@ -18,8 +18,8 @@ void restatement_free(struct restatement *restatement);
 
 bool restatement_has_room(const struct restatement *restatement);
 bool restatement_is_empty(const struct restatement *restatement);
-/* Borrows all until restatement_send. One whose payload can't be read is left out: it was ours, and can't be.
- */
+/* Borrows all until restatement_send. One whose payload can't be read is left out:
+ * it was ours, and can't be. */
 void restatement_add(struct restatement *restatement, const char *eid, const char *content,
                      const char *payload, size_t payload_len);
 bool restatement_send(struct restatement *restatement, struct ledger *ledger, ledger_accept_fn *on_accepted,

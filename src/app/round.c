@@ -55,8 +55,8 @@ static void take_leased(struct intake *intake, const struct arrival *arrival, si
 {
     struct delivery *delivery;
     struct err err;
-    /* A payload that we wrote ourselves can't be unreadable; out of memory, the lease's end brings it back.
-     */
+    /* A payload that we wrote ourselves can't be unreadable; out of memory, the
+     * lease's end brings it back. */
     if (!delivery_from_payload(arrival->payload.data, arrival->payload.len, arrival->event.eid,
                                (unsigned)target, &delivery, &err))
         return;

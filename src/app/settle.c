@@ -8,8 +8,8 @@
 #include "herald/fault.h"
 #include "herald/log.h"
 
-#define MAX_CALLS                                                                                            \
-    16 /* under way at once: enough to keep the pipeline full, and the next batch grows meanwhile */
+/* under way at once: enough to keep the pipeline full, and the next batch grows meanwhile */
+#define MAX_CALLS 16
 
 struct settle_list {
     struct delivery *first, **last;

@@ -1,5 +1,5 @@
-/* One lane seen from the loop: how much it may hold, when to claim for it, and the way into it. Loop thread.
- */
+/* One lane seen from the loop: how much it may hold, when to claim for it, and the
+ * way into it. Loop thread. */
 #include "station.h"
 
 #include <assert.h>
@@ -12,8 +12,8 @@
 #include "herald/fault.h"
 #include "herald/log.h"
 
-#define MAX_CLAIMS                                                                                           \
-    4 /* of one lane under way: behind a flood of accepts an answer takes a while, and 64 are soon sent */
+/* of one lane under way: behind a flood of accepts an answer takes a while, and 64 are soon sent */
+#define MAX_CLAIMS 4
 #define CLAIM_BATCH 16 /* a lane without a limit claims when so many fit, not for each one that ends */
 
 static void on_timer(uv_timer_t *timer)

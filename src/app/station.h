@@ -12,8 +12,8 @@
 #include "herald/delivery.h"
 #include "herald/lane.h"
 
-#define STATION_POLICY_REFUSALS                                                                              \
-    5 /* 5.7.x for so many different recipients in a row is about us, not about them */
+/* 5.7.x for so many different recipients in a row is about us, not about them */
+#define STATION_POLICY_REFUSALS 5
 
 struct dispatch;
 

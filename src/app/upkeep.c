@@ -147,8 +147,8 @@ static void write_member(const struct upkeep *upkeep, char ret[STATUS_BYTES])
         used += (size_t)snprintf(ret + used, STATUS_BYTES - used, " %s", upkeep->config->providers[i].name);
 }
 
-/* An entry that was there and is new again: Redis was emptied under us (FLUSHALL), or lost its last writes.
- */
+/* An entry that was there and is new again: Redis was emptied under us (FLUSHALL),
+ * or lost its last writes. */
 static void on_listed(void *arg, const struct redisReply *reply)
 {
     struct upkeep *upkeep = arg;

@@ -7,8 +7,8 @@
 
 static const char ellipsis[] = "\xe2\x80\xa6";
 
-/* Makes `text`, which holds the first bytes of a text of `wanted` bytes, one line that says when it was cut.
- */
+/* Makes `text`, which holds the first bytes of a text of `wanted` bytes, one line
+ * that says when it was cut. */
 static void finish(char *text, size_t room, size_t wanted)
 {
     if (wanted >= room) {

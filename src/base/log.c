@@ -295,8 +295,8 @@ static bool start_thread(void)
     pthread_cond_init(&log_state.finished, &attr);
     pthread_condattr_destroy(&attr);
 
-    /* Signals are the loop's. A new thread starts with its creator's mask, so there is no moment without it.
-     */
+    /* Signals are the loop's. A new thread starts with its creator's mask, so
+     * there is no moment without it. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &previous);
     int result = pthread_create(&log_state.thread, NULL, run, NULL);

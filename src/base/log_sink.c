@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_FIELDS                                                                                           \
-    (4 + LOG_KEY_COUNT_OF_KEYS + 1) /* the head's, one of each key, and the mark of a cut line */
+/* the head's, one of each key, and the mark of a cut line */
+#define MAX_FIELDS (4 + LOG_KEY_COUNT_OF_KEYS + 1)
 
 /* systemd sets JOURNAL_STREAM to DEVICE:INODE of the stream it made. A child that redirects stderr inherits
  * the variable all the same, so only the comparison tells. */

@@ -5,9 +5,8 @@
 
 #include "herald/err.h"
 
-#define INIFILE_LINE_BYTES                                                                                   \
-    2048 /* the longest line: a list of 32 domains or a long webhook URL, with room                          \
-          */
+/* the longest line: a list of 32 domains or a long webhook URL, with room */
+#define INIFILE_LINE_BYTES 2048
 
 /* All texts are borrowed for the call, have no spaces around them and are UTF-8 without controls. Returning
  * false, with *err filled, ends the reading. */

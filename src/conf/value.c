@@ -9,8 +9,8 @@
 #include "herald/config.h"
 #include "herald/delivery.h"
 
-#define COUNT_MAX_DIGITS                                                                                     \
-    12 /* far past every range, far below an overflow when a day's milliseconds multiply it */
+/* far past every range, far below an overflow when a day's milliseconds multiply it */
+#define COUNT_MAX_DIGITS 12
 #define HOST_MAX_BYTES 253 /* RFC 1035, in text */
 
 static const struct unit {

@@ -82,8 +82,8 @@ bool content_is_partial_name(const char *name)
     return len > 0 && len <= CONTENT_MAX_PARTIAL_NAME;
 }
 
-/* Loads the partials that a template names and that aren't there yet. Their own are the caller's next round.
- */
+/* Loads the partials that a template names and that aren't there yet. Their own are
+ * the caller's next round. */
 static bool load_partials(struct content *content, const char *dir, const struct template *template,
                           const struct content_kind *kind, struct err *err)
 {

@@ -12,8 +12,8 @@
 #include "herald/encode.h"
 #include "herald/hash.h"
 
-#define TIME_MAX_BYTES                                                                                       \
-    40 /* the longest sensible RFC 3339 text has 35: nine digits of fraction and an offset */
+/* the longest sensible RFC 3339 text has 35: nine digits of fraction and an offset */
+#define TIME_MAX_BYTES 40
 #define TRACEPARENT_BYTES 55
 
 static void short_hash(const uint8_t hash[HASH_BYTES], char ret[EVENT_EID_CHARS + 1])

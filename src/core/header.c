@@ -124,8 +124,8 @@ static void put_word(struct line *line, const char *text, size_t len, bool is_q)
     put(line, WORD_END, sizeof(WORD_END) - 1);
 }
 
-/* The whole text as encoded words, one a line, each of whole characters. Readers drop the folds between them.
- */
+/* The whole text as encoded words, one a line, each of whole characters. Readers
+ * drop the folds between them. */
 static void put_words(struct line *line, const char *text)
 {
     size_t len = strlen(text);

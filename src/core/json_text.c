@@ -18,8 +18,8 @@ static uint32_t hex4(const char *at)
     return value;
 }
 
-/* Reads the escape whose backslash is at *at, which moves behind it; returns the character's length in bytes.
- */
+/* Reads the escape whose backslash is at *at, which moves behind it; returns the
+ * character's length in bytes. */
 static size_t read_escape(const char **at, char ret[UTF8_MAX_BYTES])
 {
     char c = (*at)[1];

@@ -19,8 +19,8 @@
 #define MAX_KEY 64      /* bytes: the boundary made of it still fits a line, and SHA-256 in hex fits */
 #define MAX_TRACE_ID 64 /* bytes; W3C's has 32 */
 
-/* Encoded a part takes at most three times its bytes and 3 for each of 73, a header less; and what is fixed.
- */
+/* Encoded a part takes at most three times its bytes and 3 for each of 73, a header
+ * less; and what is fixed. */
 #define MAX_GROWTH 4
 #define MAX_FIXED (16 * 1024)
 

@@ -12,8 +12,8 @@
 
 #define BASE64_LINE_BYTES (MIME_MAX_LINE / 4 * 3)
 
-/* Takes the next line, without its end, off *at; false at the end of the text. CR LF, LF and CR all end one.
- */
+/* Takes the next line, without its end, off *at; false at the end of the text. CR
+ * LF, LF and CR all end one. */
 static bool next_line(const char **at, const char *end, const char **ret, size_t *ret_len)
 {
     const char *start = *at;

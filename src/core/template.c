@@ -326,8 +326,8 @@ static bool compile(struct compiler *c)
         if (!read_tag(c, start, &tag))
             return false;
         if (is_standalone(c, &tag, &from, &to)) {
-            /* A tag of another kind on this line would have made it not blank: so `from` is not before `at`.
-             */
+            /* A tag of another kind on this line would have made it not blank: so
+             * `from` is not before `at`. */
             if (!add_text(c, at, from) || !apply(c, &tag, (struct span){c->text + from, tag.start - from}))
                 return false;
             at = to;

@@ -14,8 +14,8 @@
  * the bound on output doesn't see. A text of TEMPLATE_MAX_OUTPUT in pieces of one byte fits. */
 #define MAX_STEPS (1024 * 1024)
 
-/* What stands in front of each line of a partial: its own white space behind that of the partials around it.
- */
+/* What stands in front of each line of a partial: its own white space behind that
+ * of the partials around it. */
 struct indent {
     const char *bytes;
     size_t len;

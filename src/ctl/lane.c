@@ -146,8 +146,8 @@ bool command_lane_move(const struct context *context, int argc, char **argv, str
     if (config_provider(context->config, from) != NULL &&
         !confirm(context, "A provider serves this lane. Move what waits in it all the same?", err))
         return false;
-    /* Each step empties something, until one does not: entries without a record leave too, and are not moved.
-     */
+    /* Each step empties something, until one does not: entries without a record
+     * leave too, and are not moved. */
     do {
         const struct redisReply *reply;
         before = left;

@@ -18,8 +18,8 @@
 #define DEFAULT_LIST 50
 #define STEPS_PER_S 10 /* of --rate: that often so many as are due */
 
-/* One of them, with what a list shows and a selection asks about. Texts are borrowed from record or delivery.
- */
+/* One of them, with what a list shows and a selection asks about. Texts are borrowed
+ * from record or delivery. */
 struct look {
     struct record record;
     struct delivery *delivery; /* NULL if its payload is gone */

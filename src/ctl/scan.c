@@ -9,8 +9,8 @@
 
 #define STEP "500" /* entries Redis looks at in a call: well under a millisecond */
 
-/* The names of a reply go with the next call, so the callback gets copies: texts behind a table, one block.
- */
+/* The names of a reply go with the next call, so the callback gets copies: texts
+ * behind a table, one block. */
 static bool hand_on(const struct redisReply *list, size_t stride, size_t skip, scan_fn *on_names, void *arg,
                     struct err *err)
 {

@@ -1,5 +1,5 @@
-/* text.h - text that somebody else wrote (an id, a provider's reply), on its way to a terminal or a script.
- */
+/* text.h - text that somebody else wrote (an id, a provider's reply), on its way
+ * to a terminal or a script. */
 #ifndef HERALD_CTL_TEXT_H
 #define HERALD_CTL_TEXT_H
 

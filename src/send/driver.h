@@ -44,8 +44,8 @@ struct driver {
     bool (*probe)(void *state, struct err *err);
 };
 
-#define WORKER_REST_MS                                                                                       \
-    30000 /* below the idle timeout of any mail server (postfix 300 s, Exchange Online 60 s) */
+/* below the idle timeout of any mail server (postfix 300 s, Exchange Online 60 s) */
+#define WORKER_REST_MS 30000
 
 extern const struct driver driver_smtp, driver_http, driver_maildir, driver_null;
 

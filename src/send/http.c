@@ -17,8 +17,8 @@
 
 #define MAX_THREADS 2 /* more would multiply the connections to one host and share out little work */
 #define TURN_MS 1000  /* the watchdog's second */
-#define ERRORS_BEFORE_RENEWAL                                                                                \
-    3 /* HTTP/2 errors in a row after which the multi handle itself is doubted (7.88.1) */
+/* HTTP/2 errors in a row after which the multi handle itself is doubted (7.88.1) */
+#define ERRORS_BEFORE_RENEWAL 3
 
 static const char *const schemes[] = {"https", "http", NULL};
 
@@ -171,8 +171,8 @@ static void finish(struct http *http, struct request *request, CURLcode code)
     release(http, request);
 }
 
-/* With nothing running: a multi handle with fresh connections. If there is no memory the old one has to do.
- */
+/* With nothing running: a multi handle with fresh connections. If there is no
+ * memory the old one has to do. */
 static void renew(struct http *http)
 {
     CURLM *fresh = make_multi(http);

@@ -13,10 +13,10 @@
 #include "herald/clock.h"
 #include "herald/fault.h"
 
-#define UPLOAD_BYTES                                                                                         \
-    (16 * 1024) /* libcurl's least: most bodies fit, and each running transfer has one such buffer */
-#define KEEPALIVE_SECONDS                                                                                    \
-    60L /* a mail server may take ten minutes to answer: tell a dead one from a slow one */
+/* libcurl's least: most bodies fit, and each running transfer has one such buffer */
+#define UPLOAD_BYTES (16 * 1024)
+/* a mail server may take ten minutes to answer: tell a dead one from a slow one */
+#define KEEPALIVE_SECONDS 60L
 
 bool transfer_library_init(struct err *err)
 {
@@ -56,8 +56,8 @@ static int refuse_to_rewind(void *arg, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_FAIL;
 }
 
-/* libcurl says "could not connect" for a missing descriptor too, which is our trouble and not the provider's.
- */
+/* libcurl says "could not connect" for a missing descriptor too, which is our
+ * trouble and not the provider's. */
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct transfer *transfer = arg;

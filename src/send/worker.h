@@ -38,8 +38,8 @@ bool worker_may_commit(const struct worker *worker, const struct delivery *deliv
 bool worker_is_hurried(const struct worker *worker);  /* a hurried shutdown: give up what is not committed */
 bool worker_is_stopping(const struct worker *worker); /* lane_stop was called */
 
-/* Renders into the buffer, which is emptied first. On false the attempt says why and is ready to be finished.
- */
+/* Renders into the buffer, which is emptied first. On false the attempt says why and
+ * is ready to be finished. */
 bool worker_render(struct worker *worker, struct delivery *delivery, struct buffer *ret);
 /* Frees a buffer's memory if one large message has swollen it, so that a lane's memory stays what its usual
  * messages need. */

@@ -106,12 +106,15 @@ static void append_item(struct buffer *bytes, const redisReply *fields, struct i
 bool entries_add(struct entries *entries, size_t origin, const redisReply *entry)
 {
     const redisReply *fields = reply_at(entry, 1);
-    const char *id = reply_text(reply_at(entry, 0), NULL);
+    size_t id_len = 0;
+    const char *id = reply_text(reply_at(entry, 0), &id_len);
+    if (id == NULL || id_len == 0 || id_len >= ENTRIES_ID_BYTES)
+        return true;
     if (entries->id_count == INCOMING_MAX_BATCH)
         return false;
     struct entry_id *kept = &entries->ids[entries->id_count];
     kept->origin = origin;
-    snprintf(kept->text, sizeof kept->text, "%s", id != NULL ? id : "");
+    snprintf(kept->text, sizeof kept->text, "%s", id);
     if (reply_is_array(fields)) {
         struct incoming item = {.origin = origin, .entry = kept->text};
         size_t start = entries->bytes.len;

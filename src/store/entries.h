@@ -35,7 +35,8 @@ void entries_reset(struct entries *entries);
 /* Adds one entry as XREADGROUP answers it, [id, [field, value, …]]. An event is the text of the field
  * `event`, alone, or else the JSON object whose members are the fields, all strings: whatever is wrong with
  * it, a name that stands twice included, is left to whoever reads it. One that was deleted has an id and no
- * fields: only to be acknowledged. False: the batch is full, and nothing was added. */
+ * fields: only to be acknowledged. What has no id
+ * can't be acknowledged, and is none: it is left out. False: the batch is full, and nothing was added. */
 bool entries_add(struct entries *entries, size_t origin, const redisReply *entry) MUST_CHECK;
 
 /* Nothing is added any more: the items' bytes have their place. */

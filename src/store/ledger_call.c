@@ -14,11 +14,10 @@
 #include "herald/encode.h"
 
 #define HEAD_BYTES 256 /* "*N EVALSHA <sha> 1 <key>": under 200 */
-#define MAX_TOLERANCE_US                                                                                     \
-    (INT64_C(400) * 86400 * 1000000) /* more than the longest period, 366 days, with its slack */
-#define CALL_MAX_BYTES                                                                                       \
-    (LINK_MAX_OUTPUT / 2) /* of one call: a batch of the largest events fits many times                      \
-                           */
+/* more than the longest period, 366 days, with its slack */
+#define MAX_TOLERANCE_US (INT64_C(400) * 86400 * 1000000)
+/* of one call: a batch of the largest events fits many times */
+#define CALL_MAX_BYTES (LINK_MAX_OUTPUT / 2)
 
 struct ledger_call *ledger_call_new(struct ledger *ledger, enum script_id script, ledger_reply_fn *on_reply,
                                     void *arg)

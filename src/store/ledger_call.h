@@ -33,6 +33,7 @@ struct ledger_call {
     union {
         ledger_accept_fn *on_accepted;
         ledger_claim_fn *on_claimed;
+        ledger_reject_fn *on_rejected;
         ledger_items_fn *on_items;
         ledger_owned_fn *on_owned;
         ledger_counts_fn *on_counts;

@@ -28,12 +28,10 @@
 #define STEADY_MS 2000 /* a connection that lasts less was no success as far as the next wait goes */
 #define READ_CHUNK (32 * 1024)
 #define READS_PER_TURN 8 /* then the loop's other work has its turn */
-#define IDLE_READER                                                                                          \
-    (64 *                                                                                                    \
-     1024) /* what hiredis keeps between replies: two chunks; by default it would allocate at every read */
-#define MAX_REPLY                                                                                            \
-    (64 * 1024 *                                                                                             \
-     1024) /* a whole claim is 1 MiB, a stream read is smaller: more is a mistake, and memory is bounded */
+/* what hiredis keeps between replies: two chunks; by default it would allocate at every read */
+#define IDLE_READER (64 * 1024)
+/* a whole claim is 1 MiB, a stream read is smaller: more is a mistake, and memory is bounded */
+#define MAX_REPLY (64 * 1024 * 1024)
 
 enum state { WAITING, DIALING, HANDSHAKE, READY, CLOSING };
 
@@ -89,8 +87,7 @@ static void drop_wire(struct link *link)
     link->on_readable = NULL;
 }
 
-/* --- commands
- * --------------------------------------------------------------------------------------------------- */
+/* ── commands ── */
 
 /* Makes the timer look when the oldest command may be late. Left alone while it runs: one start per deadline,
  * not per command. */
@@ -139,8 +136,7 @@ static void answer(struct pending_command command, const redisReply *reply)
         command.on_reply(command.arg, reply);
 }
 
-/* --- the handshake
- * ---------------------------------------------------------------------------------------------- */
+/* ── the handshake ── */
 
 static void on_handshake_reply(void *arg, const redisReply *reply)
 {
@@ -219,8 +215,7 @@ static void start_dialing(struct link *link)
         tear_down(link, err.text);
 }
 
-/* --- the end of a connection
- * ------------------------------------------------------------------------------------ */
+/* ── the end of a connection ── */
 
 /* Each callback may call anything: it finds a link that takes no commands, and one that is taken out is not
  * answered twice. */
@@ -271,8 +266,7 @@ static void tear_down(struct link *link, const char *reason)
     }
 }
 
-/* --- what the loop calls
- * ---------------------------------------------------------------------------------------- */
+/* ── what the loop calls ── */
 
 /* Hands one reply to whom it belongs. */
 static void deliver(struct link *link, const redisReply *reply)
@@ -291,8 +285,8 @@ static void deliver(struct link *link, const redisReply *reply)
     tear_down(link, reason);
 }
 
-/* Reads and delivers what has come; false when the connection ended or its socket was taken while doing so.
- */
+/* Reads and delivers what has come; false when the connection ended or its socket
+ * was taken while doing so. */
 static bool read_replies(struct link *link)
 {
     unsigned generation = link->generation;
@@ -375,8 +369,7 @@ static void on_timer(uv_timer_t *handle)
     watch_oldest(link);
 }
 
-/* --- the contract
- * ----------------------------------------------------------------------------------------------- */
+/* ── the contract ── */
 
 bool link_open(const struct link_options *options, struct link **ret, struct err *err)
 {

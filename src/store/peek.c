@@ -9,8 +9,8 @@
 #include <sys/socket.h>
 
 #define WINDOW_REPLIES 2 /* a largest one, and room for the segments behind it */
-#define TAKE_PER_TURN                                                                                        \
-    (8 * 1024 * 1024) /* some milliseconds of discarding: other connections wait no longer */
+/* some milliseconds of discarding: other connections wait no longer */
+#define TAKE_PER_TURN (8 * 1024 * 1024)
 
 bool peek_init(struct peek *peek, size_t cap, struct err *err)
 {

@@ -1,10 +1,11 @@
 /* reader.c - streams by consumer group; see reader.h.
  *
- * One thing at a time on the connection: `go_on` asks Redis for the next thing, and is called again when all
- * of that is answered, when a batch was answered by the owner, or by the timer. In its order: acknowledge
- * what is safe, make the groups that are missing, look for what dead consumers left, tidy, read what is ours
- * already, and at last wait for new entries. Acknowledging goes in front of the next read on the same
- * connection, so that no read can bring again what was acknowledged.
+ * One thing at a time on the connection: `reader_go_on` asks Redis for the next thing, and is called again
+ * when all of that is answered, when a batch was answered by the owner, or by the timer. In its order:
+ * acknowledge what is safe, make the groups that are missing, look for what dead consumers left, tidy, read
+ * what is ours already, and at last wait for new entries. Nothing is read before Redis has confirmed what was
+ * read before: entries that can't be acknowledged would come again at the next start, perhaps when the ledger
+ * has forgotten them, and be sent again.
  *
  * A batch outlives its connection: an entry's id means the same on the next one. Loop thread.
  */
@@ -19,81 +20,18 @@
 #include <uv.h>
 
 #include "entries.h"
+#include "group.h"
 #include "herald/clock.h"
 #include "herald/fault.h"
 #include "herald/link.h"
 #include "herald/reply.h"
+#include "reader_private.h"
 
 #define BLOCK_MS 2000      /* a wait in Redis: its end is a sign of life, and the time for the rest */
 #define FIRST_COUNT 16     /* entries asked for of one stream; doubled while batches fit, */
 #define MOST_COUNT 256     /* halved when one did not, or when the connection broke while it came */
-#define REGROUP_MS 1000    /* until a stream that could not be read is tried again */
 #define HEAL_MS 50         /* until a group that was forgotten is made again: no spinning if that goes on */
-#define CLAIM_MAX_MS 15000 /* between two looks for what dead consumers left */
-#define CLAIM_MIN_MS 100
-#define CLAIM_COUNT "100" /* entries a look; it goes on at once where more are left */
-#define TIDY_MS 5000
-#define TIDY_ENTRIES "50000" /* a call: 10,000 a second, and under a millisecond of Redis's time */
-#define CONSUMER_KEPT_MS                                                                                     \
-    "86400000" /* a consumer that was not seen for a day and owes nothing is forgotten                       \
-                */
-
-/* An entry is done with when it was delivered and nobody owes its acknowledgement: the first that is not
- * bounds what is removed. In one step, or an entry could be delivered and become pending in between. ~
- * removes whole nodes only, and never more than was asked for. */
-static const char tidy_script[] =
-    "local groups, ours = redis.call('XINFO', 'GROUPS', KEYS[1])\n"
-    "for _, flat in ipairs(groups) do\n"
-    "    local group = {}\n"
-    "    for i = 1, #flat, 2 do group[flat[i]] = flat[i + 1] end\n"
-    "    if group.name == ARGV[1] then ours = group end\n"
-    "end\n"
-    "if not ours then return 0 end\n"
-    "for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do\n"
-    "    local consumer = {}\n"
-    "    for i = 1, #flat, 2 do consumer[flat[i]] = flat[i + 1] end\n"
-    "    if consumer.pending == 0 and consumer.idle > tonumber(ARGV[2]) then\n"
-    "        redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name)\n"
-    "    end\n"
-    "end\n"
-    "if #groups > 1 or ARGV[4] == 'no' then return 0 end\n"
-    "local first = ours['last-delivered-id']\n"
-    "if ours.pending > 0 then first = redis.call('XPENDING', KEYS[1], ARGV[1])[2] end\n"
-    "return redis.call('XTRIM', KEYS[1], 'MINID', '~', first, 'LIMIT', ARGV[3])\n";
-
-enum state { DOWN, UP, CLOSING };
-
-struct stream {
-    struct reader *reader;
-    const struct reader_stream *options;
-    bool has_group;
-    bool has_own;                  /* entries may be pending for us that were not read on this connection */
-    bool is_refused;               /* and it was said */
-    char cursor[ENTRIES_ID_BYTES]; /* where the look for dead consumers' entries goes on */
-};
-
-struct reader {
-    struct reader_options options;
-    enum state state;
-    struct link *link; /* owned; closed by reader_close */
-    uv_timer_t timer;  /* hands up again, or goes on later */
-    unsigned open_handles;
-    struct stream streams[CONFIG_MAX_SECTIONS];
-    size_t awaited;                             /* answers that are not in yet */
-    bool is_reading;                            /* every stream has its group, and that was told */
-    bool is_read_forbidden, is_claim_forbidden; /* and that was said */
-    bool is_paused;
-    unsigned count;         /* entries to ask for */
-    struct entries entries; /* with the owner while is_batch_out */
-    bool is_batch_out;
-    bool is_ack_owed;                             /* the owner has answered, and Redis has not been told */
-    int64_t group_at_ms, claim_at_ms, tidy_at_ms; /* mono */
-
-    void (*on_closed)(void *arg);
-    void *closed_arg;
-};
-
-static void go_on(struct reader *reader);
+#define FIRST_TIDY_MS 5000 /* after the start, which has other things to do */
 
 static size_t origin_of(const struct stream *stream)
 {
@@ -102,18 +40,17 @@ static size_t origin_of(const struct stream *stream)
 
 /* ── asking ── */
 
-static bool ask(struct reader *reader, int argc, const char *const *argv, link_reply_fn *on_reply, void *arg)
+bool reader_ask(struct reader *reader, int argc, const char *const *argv, link_reply_fn *on_reply, void *arg)
 {
     struct err err;
     /* Not ready: on_link_lost has come or is about to, and the next connection begins anew. */
     if (!link_command(reader->link, argc, argv, NULL, on_reply, arg, &err))
         return false;
-    reader->awaited += on_reply != NULL;
+    reader->awaited++;
     return true;
 }
 
-/* One answer less. False: there is none (the connection is over), or the end has begun. */
-static bool is_answered(struct reader *reader, const redisReply *reply)
+bool reader_is_answered(struct reader *reader, const redisReply *reply)
 {
     reader->awaited--;
     return reply != NULL && reader->state == UP;
@@ -127,179 +64,37 @@ static void go_on_at(struct reader *reader, int64_t at_ms)
     uv_timer_start(&reader->timer, on_timer, left_ms > 1 ? (uint64_t)left_ms : 1, 0);
 }
 
-/* ── groups ── */
+/* ── what Redis refuses ── */
 
-static bool is_any_without_group(const struct reader *reader)
-{
-    for (size_t i = 0; i < reader->options.stream_count; i++)
-        if (!reader->streams[i].has_group)
-            return true;
-    return false;
-}
-
-static bool is_error(const char *error, const char *code)
+bool reader_is_error(const char *error, const char *code)
 {
     return strncmp(error, code, strlen(code)) == 0;
 }
 
 /* The groups are made again, or found to be there: only then it is known which stream is to blame. */
-static void on_refusal(struct reader *reader, const char *error)
+void reader_lose_groups(struct reader *reader, const char *error)
 {
-    bool is_forgotten = is_error(error, "NOGROUP") || is_error(error, "UNBLOCKED");
+    bool is_forgotten = reader_is_error(error, "NOGROUP") || reader_is_error(error, "UNBLOCKED");
     for (size_t i = 0; i < reader->options.stream_count; i++)
         reader->streams[i].has_group = false;
     reader->is_reading = false;
-    reader->group_at_ms = clock_mono_ms() + (is_forgotten ? HEAL_MS : REGROUP_MS);
+    reader->group_at_ms = clock_mono_ms() + (is_forgotten ? HEAL_MS : READER_AGAIN_MS);
 }
 
-/* A right that is missing is no matter of groups: making them again would only hide it. Said once until what
- * it is for works. */
-static bool is_forbidden(struct stream *stream, const redisReply *reply, bool *was_said)
+void reader_note_refusal(struct stream *stream, enum refusal what, const char *error)
 {
+    static const char *const messages[REFUSALS] = {
+        [REFUSED_GROUP] = "this stream can't be read; trying for ever",
+        [REFUSED_READ] = "streams can't be read; trying for ever",
+        [REFUSED_CLAIM] = "what dead consumers left can't be taken over; trying for ever",
+        [REFUSED_ACK] = "entries can't be acknowledged, and no more are read until they are; trying for ever",
+        [REFUSED_TIDY] = "what is done with can't be removed from this stream; trying for ever",
+    };
     const struct reader_callbacks *callbacks = &stream->reader->options.callbacks;
-    const char *error = reply_error(reply);
-    bool is_new = !*was_said;
-    *was_said = error != NULL && is_error(error, "NOPERM");
-    if (*was_said && is_new)
-        callbacks->on_refused(callbacks->arg, origin_of(stream), error);
-    return *was_said;
-}
-
-static void on_created(void *arg, const redisReply *reply)
-{
-    struct stream *stream = arg;
-    struct reader *reader = stream->reader;
-    if (!is_answered(reader, reply))
-        return;
-    const char *error = reply_error(reply);
-    stream->has_group = error == NULL || is_error(error, "BUSYGROUP");
-    if (stream->has_group) {
-        stream->has_own = true;
-        stream->is_refused = false;
-        snprintf(stream->cursor, sizeof stream->cursor, "0-0");
-    } else if (is_error(error, "READONLY")) {
-        /* The master has moved: the name may resolve to another address by now. */
-        link_reset(reader->link, "Redis is a read-only replica");
-        return;
-    } else if (!stream->is_refused) {
-        stream->is_refused = true;
-        reader->options.callbacks.on_refused(reader->options.callbacks.arg, origin_of(stream), error);
-    }
-    if (reader->awaited > 0 || reader->state != UP)
-        return;
-    reader->group_at_ms = clock_mono_ms() + REGROUP_MS;
-    if (!reader->is_reading && !is_any_without_group(reader)) {
-        reader->is_reading = true;
-        reader->options.callbacks.on_reading(reader->options.callbacks.arg);
-    }
-    go_on(reader);
-}
-
-/* From the beginning of the stream: what came before us, or while the group was forgotten, is not lost. */
-static void make_groups(struct reader *reader)
-{
-    for (size_t i = 0; i < reader->options.stream_count; i++) {
-        struct stream *stream = &reader->streams[i];
-        const char *const argv[] = {"XGROUP", "CREATE",  stream->options->key, reader->options.group,
-                                    "0",      "MKSTREAM"};
-        if (!stream->has_group && !ask(reader, 6, argv, on_created, stream))
-            return;
-    }
-}
-
-/* ── acknowledging ── */
-
-/* One command for each run of entries of one stream. Not awaited: if it is lost the entries come again, and
- * the ledger knows them. */
-static void acknowledge(struct reader *reader)
-{
-    const struct entries *entries = &reader->entries;
-    const char *argv[3 + INCOMING_MAX_BATCH] = {"XACK"};
-    size_t i = 0;
-    FAULT("entries-not-acknowledged");
-    while (i < entries->id_count) {
-        size_t origin = entries->ids[i].origin;
-        int argc = 3;
-        argv[1] = reader->options.streams[origin].key;
-        argv[2] = reader->options.group;
-        while (i < entries->id_count && entries->ids[i].origin == origin)
-            argv[argc++] = entries->ids[i++].text;
-        if (!ask(reader, argc, argv, NULL, NULL))
-            return;
-    }
-    FAULT("entries-acknowledged");
-    reader->is_ack_owed = false;
-    entries_reset(&reader->entries);
-}
-
-/* ── what dead consumers left, and what is done with ── */
-
-static int64_t claim_every_ms(const struct reader *reader)
-{
-    int64_t every_ms = reader->options.claim_idle_ms / 4;
-    return every_ms > CLAIM_MAX_MS ? CLAIM_MAX_MS : every_ms < CLAIM_MIN_MS ? CLAIM_MIN_MS : every_ms;
-}
-
-static void on_claimed(void *arg, const redisReply *reply)
-{
-    struct stream *stream = arg;
-    struct reader *reader = stream->reader;
-    if (!is_answered(reader, reply))
-        return;
-    const char *cursor = reply_text(reply_at(reply, 0), NULL);
-    if (is_forbidden(stream, reply, &reader->is_claim_forbidden)) {
-        go_on(reader); /* what dead consumers left waits until the next look; the rest need not */
-        return;
-    }
-    if (reply_error(reply) != NULL) {
-        on_refusal(reader, reply_error(reply));
-    } else if (cursor != NULL) {
-        /* They are ours from here on, and read with what is ours already. */
-        stream->has_own = stream->has_own || reply_count(reply_at(reply, 1)) > 0;
-        snprintf(stream->cursor, sizeof stream->cursor, "%s", cursor);
-        if (strcmp(cursor, "0-0") != 0)
-            reader->claim_at_ms = clock_mono_ms() + 1; /* after a read */
-    }
-    go_on(reader);
-}
-
-static void claim(struct reader *reader)
-{
-    char idle[24];
-    snprintf(idle, sizeof idle, "%" PRId64, reader->options.claim_idle_ms);
-    reader->claim_at_ms = clock_mono_ms() + claim_every_ms(reader);
-    for (size_t i = 0; i < reader->options.stream_count; i++) {
-        struct stream *stream = &reader->streams[i];
-        const char *const argv[] = {"XAUTOCLAIM",
-                                    stream->options->key,
-                                    reader->options.group,
-                                    reader->options.consumer,
-                                    idle,
-                                    stream->cursor,
-                                    "COUNT",
-                                    CLAIM_COUNT,
-                                    "JUSTID"};
-        if (stream->has_group && !ask(reader, 9, argv, on_claimed, stream))
-            return;
-    }
-}
-
-static void tidy(struct reader *reader)
-{
-    reader->tidy_at_ms = clock_mono_ms() + TIDY_MS;
-    for (size_t i = 0; i < reader->options.stream_count; i++) {
-        const struct stream *stream = &reader->streams[i];
-        const char *const argv[] = {"EVAL",
-                                    tidy_script,
-                                    "1",
-                                    stream->options->key,
-                                    reader->options.group,
-                                    CONSUMER_KEPT_MS,
-                                    TIDY_ENTRIES,
-                                    stream->options->is_trimmed ? "yes" : "no"};
-        if (stream->has_group && !ask(reader, 8, argv, NULL, NULL))
-            return;
-    }
+    bool is_new = error != NULL && !stream->is_said[what];
+    stream->is_said[what] = error != NULL;
+    if (is_new)
+        callbacks->on_refused(callbacks->arg, origin_of(stream), messages[what], error);
 }
 
 /* ── reading ── */
@@ -339,17 +134,21 @@ static struct stream *find_stream(struct reader *reader, const redisReply *key)
 static void on_entries(void *arg, const redisReply *reply)
 {
     struct reader *reader = arg;
-    if (!is_answered(reader, reply)) {
+    if (!reader_is_answered(reader, reply)) {
         reader->count = reader->count > 1 ? reader->count / 2 : 1; /* perhaps it was too much at once */
         return;
     }
-    /* One command reads all streams: which of them it is, the words of Redis don't tell. */
-    if (is_forbidden(&reader->streams[0], reply, &reader->is_read_forbidden)) {
-        go_on_at(reader, clock_mono_ms() + REGROUP_MS);
+    const char *error = reply_error(reply);
+    bool is_forbidden = error != NULL && reader_is_error(error, "NOPERM");
+    /* A right that is missing is no matter of groups: making them again would only hide it. One command reads
+     * all streams: which of them it is, the words of Redis don't tell. */
+    reader_note_refusal(&reader->streams[0], REFUSED_READ, is_forbidden ? error : NULL);
+    if (is_forbidden) {
+        go_on_at(reader, clock_mono_ms() + READER_AGAIN_MS);
         return;
     }
-    if (reply_error(reply) != NULL)
-        on_refusal(reader, reply_error(reply));
+    if (error != NULL)
+        reader_lose_groups(reader, error);
     for (size_t i = 0; i < reply_count(reply); i++) {
         const redisReply *part = reply_at(reply, i);
         struct stream *stream = find_stream(reader, reply_at(part, 0));
@@ -366,7 +165,7 @@ static void on_entries(void *arg, const redisReply *reply)
     if (reader->entries.count > 0)
         hand_up(reader);
     else
-        go_on(reader);
+        reader_go_on(reader);
 }
 
 static int64_t block_ms(const struct reader *reader)
@@ -411,29 +210,33 @@ static void read_entries(struct reader *reader)
         argv[argc++] = chosen[i]->options->key;
     for (size_t i = 0; i < n; i++)
         argv[argc++] = is_own ? "0" : ">";
-    if (!ask(reader, argc, argv, on_entries, reader))
-        go_on_at(reader, clock_mono_ms() + REGROUP_MS);
+    if (!reader_ask(reader, argc, argv, on_entries, reader))
+        go_on_at(reader, clock_mono_ms() + READER_AGAIN_MS);
 }
 
-static void go_on(struct reader *reader)
+void reader_go_on(struct reader *reader)
 {
     if (reader->state != UP || reader->is_batch_out || reader->awaited > 0)
         return;
     uv_timer_stop(&reader->timer);
-    if (reader->is_ack_owed)
-        acknowledge(reader);
+    int64_t now_ms = clock_mono_ms();
+    if (reader->is_ack_owed) {
+        if (now_ms >= reader->ack_at_ms)
+            group_acknowledge(reader);
+        else
+            go_on_at(reader, reader->ack_at_ms);
+        return;
+    }
     if (reader->is_paused)
         return;
-    int64_t now_ms = clock_mono_ms();
-    if (is_any_without_group(reader) && now_ms >= reader->group_at_ms)
-        make_groups(reader);
+    if (group_is_missing(reader) && now_ms >= reader->group_at_ms)
+        group_make(reader);
     else if (now_ms >= reader->claim_at_ms)
-        claim(reader);
-    if (reader->awaited > 0)
-        return;
-    if (now_ms >= reader->tidy_at_ms)
-        tidy(reader);
-    read_entries(reader);
+        group_claim(reader);
+    else if (now_ms >= reader->tidy_at_ms)
+        group_tidy(reader);
+    if (reader->awaited == 0)
+        read_entries(reader);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -442,7 +245,7 @@ static void on_timer(uv_timer_t *timer)
     if (reader->is_batch_out)
         hand_up(reader); /* the owner asked for the same batch again */
     else
-        go_on(reader);
+        reader_go_on(reader);
 }
 
 /* ── the link's events ── */
@@ -453,8 +256,8 @@ static void on_link_ready(void *arg)
     reader->state = UP;
     for (size_t i = 0; i < reader->options.stream_count; i++)
         reader->streams[i].has_group = false;
-    reader->group_at_ms = reader->claim_at_ms = 0;
-    go_on(reader);
+    reader->group_at_ms = reader->claim_at_ms = reader->ack_at_ms = 0;
+    reader_go_on(reader);
 }
 
 static void on_link_lost(void *arg, const char *reason)
@@ -481,7 +284,7 @@ bool reader_open(const struct reader_options *options, struct reader **ret, stru
     assert(options->stream_count > 0 && options->stream_count <= CONFIG_MAX_SECTIONS);
     reader->options = *options;
     reader->count = FIRST_COUNT;
-    reader->tidy_at_ms = clock_mono_ms() + TIDY_MS;
+    reader->tidy_at_ms = clock_mono_ms() + FIRST_TIDY_MS;
     for (size_t i = 0; i < options->stream_count; i++)
         reader->streams[i] = (struct stream){.reader = reader, .options = &options->streams[i]};
     entries_init(&reader->entries);
@@ -543,7 +346,7 @@ void reader_consume(struct reader *reader)
         return;
     reader->is_batch_out = false;
     reader->is_ack_owed = true;
-    go_on(reader);
+    reader_go_on(reader);
 }
 
 void reader_retry(struct reader *reader, int64_t delay_ms)

@@ -7,8 +7,8 @@
 #define SHORTEST_ELEMENT 3 /* "+\r\n" */
 #define MAX_DIGITS 19      /* of an int64 */
 
-/* The content of the line that begins at *at: *ret_end is where its CR stands, and *at moves behind its LF.
- */
+/* The content of the line that begins at *at: *ret_end is where its CR stands, and
+ * *at moves behind its LF. */
 static enum resp_status scan_line(const char *bytes, size_t len, size_t *at, size_t *ret_end)
 {
     const char *cr = memchr(bytes + *at, '\r', len - *at);

@@ -21,6 +21,7 @@ enum script_id {
     SCRIPT_BURY,
     SCRIPT_OWNED,
     SCRIPT_FSCK,
+    SCRIPT_REJECT,
     SCRIPT_COUNT
 };
 

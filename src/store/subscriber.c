@@ -86,8 +86,7 @@ static void forget_incomplete(struct subscriber *subscriber)
     subscriber->rearm_ms = 1;
 }
 
-/* --- batches
- * ---------------------------------------------------------------------------------------------------- */
+/* ── batches ── */
 
 /* The owner is told before the first byte leaves the socket early, and when what left is safe. False: it
  * closed or reset us. */
@@ -122,8 +121,7 @@ static bool notice_subscribed(struct subscriber *subscriber)
     return is_up(subscriber);
 }
 
-/* --- replies that can't be seen whole
- * ---------------------------------------------------------------------------- */
+/* ── replies that can't be seen whole ── */
 
 /* The whole reply is a batch of its own, if it is a message of ours. */
 static void take(struct subscriber *subscriber, const struct resp_reply *head)
@@ -159,8 +157,7 @@ static void take(struct subscriber *subscriber, const struct resp_reply *head)
         link_poll(subscriber->link, true);
 }
 
-/* --- what comes next
- * ---------------------------------------------------------------------------------------------- */
+/* ── what comes next ── */
 
 /* The reply at the head is incomplete, though we have just looked. */
 static void wait_for_more(struct subscriber *subscriber, const struct resp_reply *head, bool is_polled)
@@ -317,8 +314,7 @@ static void on_ack_deadline(uv_timer_t *handle)
     finish(subscriber, reason);
 }
 
-/* --- the link's events
- * -------------------------------------------------------------------------------------------- */
+/* ── the link's events ── */
 
 static void begin_reading(struct subscriber *subscriber, int fd)
 {
@@ -379,8 +375,7 @@ static void on_link_failed(void *arg, unsigned attempt, const char *reason)
     tell_failure(arg, reason);
 }
 
-/* --- the contract
- * --------------------------------------------------------------------------------------------------- */
+/* ── the contract ── */
 
 static void append_bulk(struct buffer *buffer, const char *text)
 {

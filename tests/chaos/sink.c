@@ -253,8 +253,8 @@ static bool has_reply(const struct client *client)
     return client->reply[0] != '\0' || client->is_last;
 }
 
-/* Takes one command, mail or request after the other off the buffer; the next one waits for this one's reply.
- */
+/* Takes one command, mail or request after the other off the buffer; the next one
+ * waits for this one's reply. */
 static void take(struct client *client)
 {
     size_t used = 0;

@@ -22,8 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 /* ---- the wall ----------------------------------------------------------------------------------------- */
 
-/* The linker leads fopen, open and opendir here (CMakeLists.txt), libFuzzer's own too: so only while loading.
- */
+/* The linker leads fopen, open and opendir here (CMakeLists.txt), libFuzzer's own
+ * too: so only while loading. */
 FILE *__real_fopen(const char *path, const char *mode);
 /* open's third argument is passed on whether there is one or not. */
 int __real_open(const char *path, int flags, mode_t mode);

@@ -3,6 +3,7 @@
 import pathlib
 import re
 import signal
+import time
 
 import herald
 
@@ -139,6 +140,21 @@ class Recovery(herald.TestCase):
         self.check_each_once(smtp, 300)
         self.assertEqual(daemon.stop(), 0)
 
+    def test_what_redis_was_told_again_it_is_told_again_when_it_forgets_that_too(self):
+        smtp = self.world.smtp_script({"always": {"final": {"reply": "250 ok", "delay": 0.2}}})
+        daemon = self.start(smtp)
+        self.publish(0, 200)
+        daemon.log.wait_event("event.accepted", n=200)
+        self.restart_redis_empty(away_s=5.5)  # longer than an event stays in the ring
+        daemon.log.wait_event("redis.epoch", timeout=20)
+        self.store_user()
+        self.publish(200, 201)
+        daemon.log.wait_event("event.accepted", n=201)
+        self.restart_redis_empty()
+        daemon.log.wait_event("redis.epoch", n=2, timeout=20)
+        self.wait_idle(201, timeout=60)
+        self.check_each_once(smtp, 201)
+
     def test_flushall_under_load_is_noticed_and_mended(self):
         smtp = self.world.smtp_script({"always": {"final": {"reply": "250 ok", "delay": 0.05}}})
         daemon = self.start(smtp)
@@ -207,10 +223,11 @@ class Recovery(herald.TestCase):
         self.wait_idle(1)
         self.check_each_once(smtp, 1)
 
-    def restart_redis_empty(self):
+    def restart_redis_empty(self, away_s=0):
         self.client.close()
         self.redis.process.signal(signal.SIGKILL)
         self.redis.process.wait()
+        time.sleep(away_s)  # for how long is what is tested
         self.redis.start()
         self.client = self.redis.client()
 

@@ -204,6 +204,43 @@ class Stream(herald.TestCase):
         self.assertGreater(time.monotonic() - left_at, 3)
         self.wait_once_each(300)
 
+    @herald.without_example_users("takes a right away")
+    def test_what_cant_be_acknowledged_is_said_once_holds_up_reading_and_counts_once(self):
+        """A kill in between is what a lost acknowledgement is."""
+        self.client.call("ACL", "SETUSER", "default", "-xack")
+        daemon = self.start()
+        self.client.call("XADD", "orders", "*", "event", "{")
+        self.add(1)
+        [line] = daemon.log.wait_event("redis.refused")
+        self.assertIn("NOPERM", line["reason"])
+        self.assertIn("acknowledged", line["message"])
+        self.assertEqual(line["source"], "kept")
+        daemon.log.wait_event("event.rejected")
+        tried = lambda: int(re.search(r"rejected_calls=(\d+)", self.client.info("commandstats")["cmdstat_xack"]).group(1))
+        before = tried()
+        self.wait(lambda: tried() > before + 1, 20, "it is tried again")
+        self.assertEqual(daemon.log.count("redis.refused"), 1)
+        daemon.kill()
+        daemon.start()
+        [again, *_] = daemon.log.wait_event("event.duplicate")
+        self.assertIn("entry", again)
+        self.client.call("ACL", "SETUSER", "default", "+xack")
+        self.wait_once_each(1)
+        self.assertEqual(daemon.log.count("event.rejected"), 1)
+        self.assertEqual(len(herald.State(self.client).rejected()), 1)
+
+    @herald.without_example_users("takes a right away")
+    def test_what_cant_be_trimmed_is_said_once_and_holds_up_nothing(self):
+        self.client.call("ACL", "SETUSER", "default", "-xtrim")
+        daemon = self.start()
+        self.add(1, 2)
+        [line] = daemon.log.wait_event("redis.refused", timeout=20)
+        self.assertIn("removed", line["message"])
+        self.add(3)
+        self.wait_once_each(3)
+        self.wait_tidied()
+        self.assertEqual(daemon.log.count("redis.refused"), 1)
+
     def test_two_instances_share_a_stream(self):
         daemons = [self.start(), self.start(instance="two")]
         for burst in range(20):

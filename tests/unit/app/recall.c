@@ -92,6 +92,32 @@ Test(recall, while_it_is_held_nothing_in_it_moves)
     recall_free(recall);
 }
 
+Test(recall, what_redis_was_told_again_is_as_good_as_new)
+{
+    struct recall *recall = new_recall();
+    add(recall, "told", 4, 1000);
+    add(recall, "not told", 8, 1001);
+    recall_retold(recall, recall_events(recall)->next, 5000);
+    recall_age(recall, 5000 + RECALL_EVENTS_MS);
+    cr_assert_eq(count(recall), 2, "nothing goes before what stands in front of it");
+    recall_age(recall, 5001 + RECALL_EVENTS_MS);
+    cr_assert_eq(count(recall), 0);
+    recall_free(recall);
+}
+
+Test(recall, no_event_is_told_again_for_ever)
+{
+    struct recall *recall = new_recall();
+    add(recall, "one", 3, 1000);
+    recall_retold(recall, NULL, 1000 + RECALL_RETOLD_MS);
+    recall_retold(recall, NULL, 1001 + RECALL_RETOLD_MS);
+    recall_age(recall, 1000 + RECALL_RETOLD_MS + RECALL_EVENTS_MS);
+    cr_assert_eq(count(recall), 1, "once more it counted");
+    recall_age(recall, 1001 + RECALL_RETOLD_MS + RECALL_EVENTS_MS);
+    cr_assert_eq(count(recall), 0, "and then no more");
+    recall_free(recall);
+}
+
 Test(recall, answers_come_back_for_as_long_as_the_journal_keeps_them)
 {
     struct recall *recall = new_recall();

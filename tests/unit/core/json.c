@@ -490,8 +490,8 @@ Test(json, many_members_are_sorted_and_the_last_duplicate_of_many_is_found)
     }
 }
 
-/* A bound far above what a sort needs (a few ms) and far below what comparing each with each needs (seconds).
- */
+/* A bound far above what a sort needs (a few ms) and far below what comparing each
+ * with each needs (seconds). */
 Test(json, as_many_members_as_fit_are_no_attack)
 {
     static const char *const beginnings[] = {"", "same beginning ", "\\u0061"};

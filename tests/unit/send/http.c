@@ -539,8 +539,8 @@ Test(http, a_server_that_knows_only_http1_gets_one_request_per_connection)
 
 Test(http, a_slow_http1_server_is_not_given_more_than_it_can_answer_in_time)
 {
-    /* Six answers of 0.3 s on one connection take longer than one request may: none may wait inside libcurl.
-     */
+    /* Six answers of 0.3 s on one connection take longer than one request may: none
+     * may wait inside libcurl. */
     serve_tls(
         "[" /* one each */
         "{\"delay\":0.3},{\"delay\":0.3},{\"delay\":0.3},{\"delay\":0.3},{\"delay\":0.3},{\"delay\":0.3}]",

@@ -29,8 +29,8 @@ static struct ledger_item item_of(const char *eid, uint64_t fence)
     return (struct ledger_item){.eid = eid, .fence = fence, .attempts = 1, .text = "550 no"};
 }
 
-/* Leaves a delivery in the state, in the lane "other" unless a backlog there would keep it from being leased.
- */
+/* Leaves a delivery in the state, in the lane "other" unless a backlog there would
+ * keep it from being leased. */
 static void bring_to(const char *eid, char state)
 {
     static unsigned lanes;
