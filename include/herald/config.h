@@ -119,6 +119,7 @@ struct config {
     char *templates; /* directory; relative paths are relative to the file */
     enum log_level log_level;
     enum log_format log_format;
+    unsigned log_rate;          /* 1,000: two events of it fit a second's ring; 0: no limit */
     int64_t drain_timeout_ms;   /* 30 s */
     int64_t lease_ms;           /* 60 s */
     int64_t lease_margin_ms;    /* 5 s */

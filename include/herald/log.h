@@ -63,6 +63,7 @@ enum log_key {
     LOG_KEY_COUNT,
     LOG_KEY_OFFSET,
     LOG_KEY_ENTRY,        /* of a stream: its id */
+    LOG_KEY_OF,           /* another line's event */
     LOG_KEY_COUNT_OF_KEYS /* not a key */
 };
 
@@ -99,6 +100,7 @@ typedef int log_journal_fn(const struct iovec *iov, int count);
 struct log_options {
     enum log_level level; /* less urgent lines are not written */
     enum log_format format;
+    unsigned rate;           /* lines of one event in a second, see log_set_rate; 0: all */
     log_journal_fn *journal; /* NULL: the journal format falls back to JSON */
     int fd;                  /* where text and JSON go; normally 2 */
 };
@@ -110,8 +112,12 @@ bool log_start(const struct log_options *options, struct err *err) MUST_CHECK;
  * doubles. */
 bool log_is_worth_repeating(unsigned attempt);
 void log_set_level(enum log_level level); /* any thread */
-/* Sees every line, those too that the level leaves out, before it is written and on the caller's thread: for
- * counting. Set it while no other thread logs; NULL: nobody. */
+/* Lines less urgent than a warning are written up to `rate` at once of each event and then `rate` a second,
+ * evenly spread; the others are left out, and once a second, and before the end, a line for each event says
+ * how many ("log.sampled"). 0: all are written. Only between log_start and log_stop. Any thread. */
+void log_set_rate(unsigned rate);
+/* Sees every line, those too that level and rate leave out, before it is written and on the caller's thread:
+ * for counting. Set it while no other thread logs; NULL: nobody. */
 typedef void log_observer_fn(void *arg, const char *event, const struct log_field *fields, size_t count);
 void log_observe(log_observer_fn *observer, void *arg);
 /* Waits at most `timeout_ms` for the ring to empty, then (a second at most) for the writer thread to end. A
@@ -120,6 +126,8 @@ void log_observe(log_observer_fn *observer, void *arg);
 void log_stop(int timeout_ms);
 /* Lines dropped since start: the ring was full, or the descriptor or the journal would not take them. */
 uint64_t log_dropped(void);
+/* Lines left out since start by the rate. */
+uint64_t log_sampled(void);
 /* Bytes of the ring that are in use: LOG_RING_BYTES is full. Any thread. */
 size_t log_ring_used(void);
 

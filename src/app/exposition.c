@@ -59,6 +59,8 @@ static void write_counters(struct buffer *ret, const struct vitals *vitals, cons
               "Numbers that found no place among the series.", vitals->numbers.overflow);
     write_one(ret, "herald_log_lines_dropped_total", "counter", "Log lines that could not be written.",
               log_dropped());
+    write_one(ret, "herald_log_lines_sampled_total", "counter",
+              "Log lines that log_rate left out; they are counted above all the same.", log_sampled());
 }
 
 /* ── durations ── */

@@ -147,6 +147,7 @@ int main(int argc, char **argv)
     }
     const struct log_options log = {.level = config->log_level,
                                     .format = config->log_format,
+                                    .rate = config->log_rate,
                                     .journal = service_journal,
                                     .fd = STDERR_FILENO};
     if (!log_start(&log, &err) || !daemon_run(arguments.config, config, &err)) {

@@ -46,6 +46,7 @@ void reload_apply(struct daemon *daemon)
         intake_reload(daemon->stream_intake, next);
         upkeep_reload(daemon->upkeep, next);
         log_set_level(next->log_level);
+        log_set_rate(next->log_rate);
         config_unref(daemon->config);
         daemon->config = next;
         watch_reload(daemon->watch);

@@ -51,8 +51,8 @@ const struct tally_family tally_families[] = {
      L(SOURCE), TALLY_LINES},
     {"source.gap", "herald_source_gap_seconds_total", "How long those gaps were together, where it is known.",
      L(SOURCE), TALLY_MS_FIELD},
-    {NULL, "herald_log_events_total", "Log lines by their event, those too that log_level leaves out.",
-     L(EVENT), TALLY_LINES},
+    {NULL, "herald_log_events_total",
+     "Log lines by their event, those too that log_level and log_rate leave out.", L(EVENT), TALLY_LINES},
 };
 const size_t tally_family_count = sizeof tally_families / sizeof *tally_families;
 

@@ -20,10 +20,11 @@
 
 #include "herald/clock.h"
 #include "log_format.h"
+#include "log_report.h"
 #include "log_ring.h"
+#include "log_sample.h"
 #include "log_sink.h"
 
-#define DIRECT_WAIT_MS 1000  /* without a thread: a slow terminal is worth a second, a stopped one is not */
 #define STOP_GRACE_MS 1000   /* for a writer that only has to notice, on a machine that starves it */
 #define LINGER_MS 3          /* the ring holds many times what comes in so long */
 #define REPORT_EVERY_MS 1000 /* "log.dropped" counts for so long when the ring never empties */
@@ -42,6 +43,7 @@ static struct {
     pthread_mutex_t mutex;
     struct log_ring ring; /* has its bytes from log_start to log_stop */
     size_t taken_lines;   /* lines in the writer's hands */
+    struct log_sample sample;
     bool is_running;
     bool is_stopping;
     bool is_finished;
@@ -50,7 +52,9 @@ static struct {
     log_observer_fn *observer; /* set while no other thread logs */
     void *observer_arg;        /* borrowed */
     atomic_int level;
+    atomic_uint rate;
     atomic_uint_fast64_t dropped;
+    atomic_uint_fast64_t sampled;
 } log_state = {
     .options = {.level = LOG_LEVEL_INFO, .format = LOG_FORMAT_AUTO, .fd = 2},
     .mutex = PTHREAD_MUTEX_INITIALIZER,
@@ -64,22 +68,6 @@ struct batch {
     size_t lines;
 };
 
-struct log_field log_text(enum log_key key, const char *text)
-{
-    return log_bytes(key, text, text == NULL ? 0 : strlen(text));
-}
-
-struct log_field log_bytes(enum log_key key, const char *text, size_t len)
-{
-    return (struct log_field){
-        .key = key, .type = len == 0 ? LOG_NONE : LOG_TEXT, .text = text, .text_len = len};
-}
-
-struct log_field log_int(enum log_key key, int64_t number)
-{
-    return (struct log_field){.key = key, .type = LOG_INT, .number = number};
-}
-
 static void count_dropped(size_t lines)
 {
     atomic_fetch_add(&log_state.dropped, lines);
@@ -88,6 +76,11 @@ static void count_dropped(size_t lines)
 uint64_t log_dropped(void)
 {
     return atomic_load(&log_state.dropped);
+}
+
+uint64_t log_sampled(void)
+{
+    return atomic_load(&log_state.sampled);
 }
 
 size_t log_ring_used(void)
@@ -114,6 +107,11 @@ void log_set_level(enum log_level level)
     atomic_store(&log_state.level, (int)level);
 }
 
+void log_set_rate(unsigned rate)
+{
+    atomic_store(&log_state.rate, rate);
+}
+
 /* Under the mutex. Moves the oldest lines into the batch: as many as fit, but one entry at a time for a
  * journal. */
 static void take(struct batch *batch)
@@ -127,21 +125,6 @@ static void take(struct batch *batch)
         if (log_state.format == LOG_FORMAT_JOURNAL)
             return;
     }
-}
-
-static void fill_with_report(struct batch *batch, uint64_t lines)
-{
-    const struct log_field count = log_int(LOG_KEY_COUNT, (int64_t)lines);
-    const struct log_entry entry = {
-        .level = LOG_LEVEL_WARNING,
-        .wall_ms = clock_wall_ms(),
-        .event = "log.dropped",
-        .message = "log lines were lost: the log could not be written fast enough, or not at all",
-        .fields = &count,
-        .count = 1,
-    };
-
-    batch->len = log_format(log_state.format, &entry, batch->bytes);
 }
 
 static bool write_batch(struct batch *batch)
@@ -164,77 +147,128 @@ static void linger(void)
     pthread_mutex_lock(&log_state.mutex);
 }
 
+/* When a wait of so long is over, on the clock of our conditions, which is not that of clock.h. */
+static struct timespec after(int64_t wait_ms)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += wait_ms / 1000;
+    until.tv_nsec += wait_ms % 1000 * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
+    }
+    return until;
+}
+
+/* Under the mutex. For lines, for the end, or for the time to say what was left out. */
+static void wait_for_work(void)
+{
+    if (log_state.sample.due_ms == 0) {
+        pthread_cond_wait(&log_state.filled, &log_state.mutex);
+    } else {
+        int64_t wait_ms = log_state.sample.due_ms - clock_mono_ms();
+        struct timespec until = after(wait_ms > 0 ? wait_ms : 0);
+
+        pthread_cond_timedwait(&log_state.filled, &log_state.mutex, &until);
+    }
+    linger();
+}
+
+/* What the writer still has to say itself. */
+struct report {
+    uint64_t lost_before; /* of log_dropped: said already */
+    int64_t lost_at_ms;   /* when */
+    bool is_working;      /* the last write was taken: a report is worth writing */
+};
+
+/* Under the mutex. */
+static bool is_dropped_due(const struct report *report)
+{
+    return report->is_working && log_dropped() > report->lost_before &&
+           (log_state.ring.used == 0 || clock_mono_ms() - report->lost_at_ms >= REPORT_EVERY_MS);
+}
+
+/* Under the mutex. The end does not wait for it, and does not try it for ever. */
+static bool is_sampled_due(const struct report *report)
+{
+    int64_t due_ms = log_state.sample.due_ms;
+
+    return due_ms != 0 && (log_state.is_stopping ? report->is_working : clock_mono_ms() >= due_ms);
+}
+
+/* Under the mutex, which is let go meanwhile. */
+static void say_dropped(struct report *report, struct batch *batch)
+{
+    uint64_t lost = log_dropped() - report->lost_before;
+
+    pthread_mutex_unlock(&log_state.mutex);
+    batch->len = log_report_dropped(log_state.format, lost, batch->bytes);
+    report->is_working = write_batch(batch);
+    if (report->is_working) {
+        report->lost_before += lost;
+        report->lost_at_ms = clock_mono_ms();
+    }
+    pthread_mutex_lock(&log_state.mutex);
+}
+
+/* Likewise; one event's. */
+static void say_sampled(struct report *report, struct batch *batch)
+{
+    const char *event;
+    uint64_t lines;
+
+    if (!log_sample_report(&log_state.sample, &event, &lines))
+        return;
+    pthread_mutex_unlock(&log_state.mutex);
+    batch->len = log_report_sampled(log_state.format, event, lines, batch->bytes);
+    report->is_working = write_batch(batch);
+    pthread_mutex_lock(&log_state.mutex);
+    if (!report->is_working)
+        log_sample_put_back(&log_state.sample, event, lines, clock_mono_ms());
+}
+
+/* Likewise. */
+static void write_lines(struct report *report, struct batch *batch)
+{
+    batch->len = 0;
+    batch->lines = 0;
+    take(batch);
+    log_state.taken_lines = batch->lines;
+    pthread_mutex_unlock(&log_state.mutex);
+    report->is_working = write_batch(batch);
+    if (!report->is_working)
+        count_dropped(batch->lines);
+    pthread_mutex_lock(&log_state.mutex);
+    log_state.taken_lines = 0;
+}
+
 /* The writer thread: all signals blocked. */
 static void *run(void *unused)
 {
     struct batch batch;
-    uint64_t reported = log_dropped();
-    int64_t reported_at_ms = clock_mono_ms() - REPORT_EVERY_MS;
-    bool is_working = true; /* the last write was taken: a report is worth writing */
+    struct report report = {
+        .lost_before = log_dropped(), .lost_at_ms = clock_mono_ms() - REPORT_EVERY_MS, .is_working = true};
 
     (void)unused;
     pthread_mutex_lock(&log_state.mutex);
-    for (;;) {
-        uint64_t lost = log_dropped() - reported;
-        bool report_is_due =
-            is_working && lost > 0 &&
-            (log_state.ring.used == 0 || clock_mono_ms() - reported_at_ms >= REPORT_EVERY_MS);
-
-        if (log_state.is_deaf)
+    while (!log_state.is_deaf) {
+        if (is_dropped_due(&report))
+            say_dropped(&report, &batch);
+        else if (is_sampled_due(&report))
+            say_sampled(&report, &batch);
+        else if (log_state.ring.used > 0)
+            write_lines(&report, &batch);
+        else if (log_state.is_stopping)
             break;
-        if (log_state.ring.used == 0 && !report_is_due) {
-            if (log_state.is_stopping)
-                break;
-            pthread_cond_wait(&log_state.filled, &log_state.mutex);
-            linger();
-            continue;
-        }
-
-        batch.len = 0;
-        batch.lines = 0;
-        if (!report_is_due)
-            take(&batch);
-        log_state.taken_lines = batch.lines;
-        pthread_mutex_unlock(&log_state.mutex);
-
-        if (report_is_due)
-            fill_with_report(&batch, lost);
-        is_working = write_batch(&batch);
-        if (report_is_due && is_working) {
-            reported += lost;
-            reported_at_ms = clock_mono_ms();
-        }
-        if (!is_working)
-            count_dropped(batch.lines);
-
-        pthread_mutex_lock(&log_state.mutex);
-        log_state.taken_lines = 0;
+        else
+            wait_for_work();
     }
     log_state.is_finished = true;
     pthread_cond_signal(&log_state.finished);
     pthread_mutex_unlock(&log_state.mutex);
     return NULL;
-}
-
-/* Writes without the thread. The signal of a reader that has gone is this thread's and is taken back,
- * whatever the process does about SIGPIPE. */
-static bool write_direct(const char *line, size_t len)
-{
-    const struct timespec no_wait = {0};
-    sigset_t pipe_only;
-    sigset_t pending;
-    sigset_t previous;
-
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
-    sigpending(&pending);
-    pthread_sigmask(SIG_BLOCK, &pipe_only, &previous);
-    bool written = log_sink_write(log_state.options.fd, line, len, -1, DIRECT_WAIT_MS);
-    if (!written && sigismember(&pending, SIGPIPE) == 0)
-        while (sigtimedwait(&pipe_only, NULL, &no_wait) < 0 && errno == EINTR)
-            continue;
-    pthread_sigmask(SIG_SETMASK, &previous, NULL);
-    return written;
 }
 
 static bool deliver(const struct log_entry *entry)
@@ -258,7 +292,24 @@ static bool deliver(const struct log_entry *entry)
         return is_pushed;
     if (format == LOG_FORMAT_JOURNAL)
         return log_sink_journal(log_state.options.journal, line, len);
-    return write_direct(line, len);
+    return log_sink_write_direct(log_state.options.fd, line, len);
+}
+
+/* Before log_start and after log_stop there are few lines, and nobody to say what was left out. */
+static bool is_admitted(const char *event)
+{
+    unsigned rate = atomic_load_explicit(&log_state.rate, memory_order_relaxed);
+
+    if (rate == 0)
+        return true;
+    pthread_mutex_lock(&log_state.mutex);
+    bool was_due = log_state.sample.due_ms != 0;
+    bool is_admitted =
+        !log_state.is_running || log_sample_admits(&log_state.sample, event, rate, clock_mono_ms());
+    if (!is_admitted && !was_due)
+        pthread_cond_signal(&log_state.filled); /* the writer has a time to wait for */
+    pthread_mutex_unlock(&log_state.mutex);
+    return is_admitted;
 }
 
 void log_line(enum log_level level, const char *event, const char *message, const struct log_field *fields,
@@ -268,6 +319,10 @@ void log_line(enum log_level level, const char *event, const char *message, cons
         log_state.observer(log_state.observer_arg, event, fields, count);
     if ((int)level > atomic_load_explicit(&log_state.level, memory_order_relaxed))
         return;
+    if (level > LOG_LEVEL_WARNING && !is_admitted(event)) {
+        atomic_fetch_add(&log_state.sampled, 1);
+        return;
+    }
 
     int previous_errno = errno; /* a caller may log first and look at errno then */
     const struct log_entry entry = {
@@ -290,8 +345,8 @@ static bool start_thread(void)
     sigset_t previous;
 
     pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* the wall may step while log_stop waits */
-    pthread_cond_init(&log_state.filled, NULL);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* the wall may step meanwhile */
+    pthread_cond_init(&log_state.filled, &attr);
     pthread_cond_init(&log_state.finished, &attr);
     pthread_condattr_destroy(&attr);
 
@@ -331,9 +386,12 @@ bool log_start(const struct log_options *options, struct err *err)
     log_state.ring = (struct log_ring){.bytes = ring};
     log_state.stop_fd = stop_fd;
     log_state.taken_lines = 0;
+    log_state.sample = (struct log_sample){0};
     log_state.is_stopping = log_state.is_finished = log_state.is_deaf = false;
     log_set_level(options->level);
+    log_set_rate(options->rate);
     atomic_store(&log_state.dropped, 0);
+    atomic_store(&log_state.sampled, 0);
     if (!start_thread()) {
         free_all();
         return err_set(err, ERR_NOMEM, "log: no memory for the writer thread");
@@ -345,15 +403,8 @@ bool log_start(const struct log_options *options, struct err *err)
 /* Under the mutex. */
 static void wait_until_finished(int timeout_ms)
 {
-    struct timespec until;
+    struct timespec until = after(timeout_ms);
 
-    clock_gettime(CLOCK_MONOTONIC, &until); /* the condition's clock, which is not that of clock.h */
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += timeout_ms % 1000 * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000L;
-    }
     while (!log_state.is_finished)
         if (pthread_cond_timedwait(&log_state.finished, &log_state.mutex, &until) != 0)
             return;

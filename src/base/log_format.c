@@ -40,7 +40,7 @@ static const char *const key_names[LOG_KEY_COUNT_OF_KEYS] = {
     [LOG_KEY_REMAINING] = "remaining", [LOG_KEY_RESET] = "reset",
     [LOG_KEY_TRACE_ID] = "trace_id",   [LOG_KEY_REASON] = "reason",
     [LOG_KEY_COUNT] = "count",         [LOG_KEY_OFFSET] = "offset",
-    [LOG_KEY_ENTRY] = "entry",
+    [LOG_KEY_ENTRY] = "entry",         [LOG_KEY_OF] = "of",
 };
 
 /* The caller's bytes, filled from the front. Once something did not fit, nothing more goes in. */

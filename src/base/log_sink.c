@@ -4,13 +4,17 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+/* without a thread: a slow terminal is worth a second, a stopped one is not */
+#define DIRECT_WAIT_MS 1000
 /* the head's, one of each key, and the mark of a cut line */
 #define MAX_FIELDS (4 + LOG_KEY_COUNT_OF_KEYS + 1)
 
@@ -76,6 +80,25 @@ bool log_sink_write(int fd, const char *bytes, size_t len, int stop_fd, int wait
         len -= (size_t)wrote;
     }
     return true;
+}
+
+bool log_sink_write_direct(int fd, const char *line, size_t len)
+{
+    const struct timespec no_wait = {0};
+    sigset_t pipe_only;
+    sigset_t pending;
+    sigset_t previous;
+
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &pipe_only, &previous);
+    bool written = log_sink_write(fd, line, len, -1, DIRECT_WAIT_MS);
+    if (!written && sigismember(&pending, SIGPIPE) == 0)
+        while (sigtimedwait(&pipe_only, NULL, &no_wait) < 0 && errno == EINTR)
+            continue;
+    pthread_sigmask(SIG_SETMASK, &previous, NULL);
+    return written;
 }
 
 bool log_sink_journal(log_journal_fn *journal, char *entry, size_t len)

@@ -17,6 +17,10 @@ enum log_format log_sink_format(const struct log_options *options);
  * the caller has it blocked. */
 bool log_sink_write(int fd, const char *bytes, size_t len, int stop_fd, int wait_ms) MUST_CHECK;
 
+/* Likewise, without the writer thread: waits a second at most, and takes back the signal of a reader that has
+ * gone, which is this thread's, whatever the process does about SIGPIPE. */
+bool log_sink_write_direct(int fd, const char *line, size_t len) MUST_CHECK;
+
 /* Hands one entry (log_format's journal form) to the journal. May block, if the journal does. */
 bool log_sink_journal(log_journal_fn *journal, char *entry, size_t len) MUST_CHECK;
 

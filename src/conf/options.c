@@ -58,6 +58,10 @@ const struct option option_table[] = {
     {SECTION_HERALD, "log_format", OPTION_CHOICE, IN(config, log_format), .words = formats,
      .fallback = "auto", .reload = RELOAD_RESTART,
      .help = "How a line is written; auto is the journal under systemd, text on a terminal, else JSON."},
+    {SECTION_HERALD, "log_rate", OPTION_COUNT, IN(config, log_rate), .min = 0, .max = 1000000,
+     .fallback = "1000",
+     .help = "Lines of one event in a second, except warnings and errors; how many more there were is said "
+             "instead. 0 writes all."},
     {SECTION_HERALD, "drain_timeout", OPTION_DURATION, IN(config, drain_timeout_ms), .min = 0,
      .max = 15 * MINUTE, .fallback = "30s",
      .help = "How long a stop waits for what is being sent; keep the unit's TimeoutStopSec above it."},

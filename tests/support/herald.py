@@ -240,11 +240,14 @@ class World:
 
     def config(self, text, **values):
         """Fills in $name; $templates, $folder and $certificates are known. A [herald] section with what every test wants
-        is put in front of a text that has none."""
+        is put in front of a text that has none. Tests count lines, so all of them are written (log_rate) unless it says
+        otherwise."""
         values = {"templates": self.templates, "folder": self.folder, **values}
         text = string.Template(text).substitute({name: str(value) for name, value in values.items()})
         if not re.search(r"^\[herald\]", text, re.M):
             text = f"[herald]\ntemplates = {self.templates}\nlog_format = json\nallow_unfit_redis = yes\n\n{text}"
+        if not re.search(r"^log_rate\b", text, re.M):
+            text = re.sub(r"^\[herald\]\n", "[herald]\nlog_rate = 0\n", text, count=1, flags=re.M)
         return text
 
     def heraldd(self, text, name=None, start=True, environment=None, arguments=(), **values):

@@ -2,9 +2,12 @@
 
 import json
 import shutil
+import re
 import subprocess
+import urllib.request
 
 import herald
+import processes
 
 CONFIG = """
 [herald]
@@ -147,6 +150,7 @@ class Logs(herald.TestCase):
         self.assertEqual({line.split()[1]: int(line.split()[0]) for line in counts},
                          {event: daemon.log.count(event) for event in {line["event"] for line in lines}})
         self.assertEqual(counts, sorted(counts, key=lambda line: -int(line.split()[0])))
+        self.assertEqual(sorted(said.pop("How many events there were, with those left out")), sorted(counts), "none were left out")
         paces = {line["provider"]: line for line in map(json.loads, said.pop("How fast each provider takes what is sent"))}
         self.assertEqual({name: pace["sent"] for name, pace in paces.items()}, {name: daemon.log.count("delivery.sent", provider=name) for name in ("mail", "shaky")})
         self.assertTrue(all(0 <= pace["p50"] <= pace["p99"] for pace in paces.values()), paces)
@@ -159,6 +163,48 @@ class Logs(herald.TestCase):
         waiting = said.pop("What was tried again and has not been settled")
         self.assertEqual({line.split()[1] for line in waiting}, {line["order_id"] for line in daemon.log.select("delivery.retry", provider="down")})
         self.assertEqual(said, {}, "a recipe whose output this test does not know")
+
+    def test_a_flood_is_sampled_and_all_of_it_is_counted(self):
+        herald.store_user(self.client, "u-7", email="ada@example.org")
+        port, events, refused = processes.free_port(), 1000, 200
+        text = self.world.config(CONFIG, redis=self.redis.url, herald=f"log_rate = 20\nmetrics = 127.0.0.1:{port}")
+        daemon = self.world.heraldd(text.replace("rate = 4/1h", ""))
+        self.client.pipeline([("PUBLISH", "order:confirmed", herald.order(number)) for number in range(events)]
+                             + [("PUBLISH", "order:confirmed", "not JSON")] * refused)
+
+        def metrics():
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+                text = answer.read().decode()
+            return {name: float(value) for name, value in re.findall(r"^(herald_\S+) (\S+)$", text, re.M)}
+
+        def counted(event):
+            return metrics().get(f'herald_log_events_total{{event="{event}"}}', 0)
+
+        self.wait(lambda: counted("delivery.sent") == events, 60, "all are sent and counted")
+        self.assertEqual((counted("event.accepted"), counted("event.rejected"), counted("event.received")),
+                         (events, refused, events + refused))
+        self.assertEqual(metrics()['herald_events_accepted_total{source="orders",notification="order-confirmed"}'], events)
+        # It is said while the daemon runs, not at the end alone.
+        daemon.log.wait_event("log.sampled", of="delivery.sent")
+        sampled = metrics()["herald_log_lines_sampled_total"]
+        self.assertEqual(daemon.stop(), 0)
+        lines = daemon.log.read()
+        self.assertGreater(sampled, events)
+        for event, count in (("event.accepted", events), ("delivery.sent", events), ("event.received", events + refused)):
+            said = sum(line["count"] for line in lines if line["event"] == "log.sampled" and line["of"] == event)
+            self.assertGreater(said, 0, event)
+            self.assertEqual(daemon.log.count(event) + said, count, event)
+        self.assertEqual(daemon.log.count("event.rejected"), refused, "warnings are never left out")
+
+    def test_the_rate_is_taken_up_by_a_reload(self):
+        herald.store_user(self.client, "u-7", email="ada@example.org")
+        text = self.world.config(CONFIG, redis=self.redis.url, herald="log_rate = 20").replace("rate = 4/1h", "")
+        daemon = self.world.heraldd(text)
+        daemon.reload(text.replace("log_rate = 20", "log_rate = 0"))
+        daemon.log.wait_event("config.reloaded")
+        self.client.pipeline([("PUBLISH", "order:confirmed", herald.order(number)) for number in range(300)])
+        daemon.log.wait_event("delivery.sent", 300, timeout=30)
+        self.assertEqual(daemon.log.count("log.sampled"), 0)
 
 
 if __name__ == "__main__":

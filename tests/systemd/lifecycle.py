@@ -12,7 +12,7 @@ from publisher import Publisher
 CONF = "/etc/herald/herald.conf"
 PACE = 300  # events a second
 # Short, so that what a killed one had on its way is soon taken over.
-TIMES = "[herald]\nlease = 3s\nlease_margin = 500ms\ncanary_interval = 1s\n"
+TIMES = "[herald]\nlease = 3s\nlease_margin = 500ms\ncanary_interval = 1s\nlog_rate = 0\n"
 # As the one that is there without being named, with room for a load on a slow machine.
 ROOMY = "\n[provider maildir]\nchannel = email\ntype = maildir\nmax_messages = 100000\n"
 

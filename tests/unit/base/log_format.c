@@ -132,6 +132,7 @@ Test(log_format, every_key_has_its_name_in_json_and_in_the_journal)
         [LOG_KEY_COUNT] = {"count", "COUNT"},
         [LOG_KEY_OFFSET] = {"offset", "OFFSET"},
         [LOG_KEY_ENTRY] = {"entry", "ENTRY"},
+        [LOG_KEY_OF] = {"of", "OF"},
     };
     struct log_field fields[LOG_KEY_COUNT_OF_KEYS];
 

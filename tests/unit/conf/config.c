@@ -32,6 +32,7 @@ Test(config, an_empty_file_is_all_defaults)
     cr_expect_eq(config->canary_interval_ms, 5000);
     cr_expect_eq(config->dead_max_age_ms, INT64_C(30) * 86400000);
     cr_expect_eq(config->dead_max_count, 100000);
+    cr_expect_eq(config->log_rate, 1000);
     cr_expect_null(config->metrics);
     cr_expect_not(config->allow_unfit_redis);
     cr_expect_null(config->redirect_to);

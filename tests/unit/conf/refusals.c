@@ -106,6 +106,8 @@ Test(refusals, a_value_out_of_its_range_is_refused)
          "herald.conf:2: [herald] lease: '10ms': expected 1s to 1h, such as 250ms, 30s, 10m, 24h or 30d"},
         {"[herald]\nlease = 2h\n",
          "herald.conf:2: [herald] lease: '2h': expected 1s to 1h, such as 250ms, 30s, 10m, 24h or 30d"},
+        {"[herald]\nlog_rate = 1000/1s\n",
+         "herald.conf:2: [herald] log_rate: '1000/1s': expected 0 to 1000000"},
         {"[herald]\ndead_max_count = 0\n",
          "herald.conf:2: [herald] dead_max_count: '0': expected 1 to 10000000"},
         {"[herald]\nmetrics = 0.0.0.0:9464\n", "herald.conf:2: [herald] metrics: '0.0.0.0:9464': expected "

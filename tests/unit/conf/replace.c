@@ -31,8 +31,8 @@ Test(replace, what_needs_a_restart_is_listed)
         const char *next, *complaint;
     } rows[] = {
         {SOURCE NOTIFICATION, ""},
-        {"[herald]\nlog_level = debug\ndrain_timeout = 10s\n[limit recipient]\nrate = 1/1h\n" SOURCE
-             NOTIFICATION "rate = 5/1s\n[provider mail]\nchannel = email\ntype = null\n",
+        {"[herald]\nlog_level = debug\nlog_rate = 5\ndrain_timeout = 10s\n[limit recipient]\nrate = "
+         "1/1h\n" SOURCE NOTIFICATION "rate = 5/1s\n[provider mail]\nchannel = email\ntype = null\n",
          ""},
         {"[redis]\nurl = redis://127.0.0.1\n" SOURCE NOTIFICATION, ""},
         {"[redis]\nurl = redis://localhost\n" SOURCE NOTIFICATION, "needs a restart: [redis] url"},
