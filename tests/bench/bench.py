@@ -7,6 +7,7 @@ turns, and each figure is the median of the turns. Nothing passes or fails here:
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -15,7 +16,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -23,49 +23,16 @@ options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.
 options.add_argument("--build", default="build/dev", help="directory of the build to measure")
 options.add_argument("--quick", action="store_true", help="a tenth of the load, one turn")
 options.add_argument("--full", action="store_true", help="also a backlog of 1,000,000 (several minutes)")
-options.add_argument("--only", default="", help="comma-separated: mail push accept latency idle backlog")
+options.add_argument("--only", default="", help="comma-separated: mail push accept latency idle logs backlog")
 options = options.parse_args()
 build = pathlib.Path(options.build).resolve()
 os.environ["HERALDD"] = str(build / "src/app/heraldd")
 os.environ["HERALDCTL"] = str(build / "src/ctl/heraldctl")
 
 import herald  # noqa: E402  the environment above is read when it is imported
+from load import (CHANNEL, CONFIG, MAIL, NULL, PUSH, USERS, Publisher, Tail, start, store_users)  # noqa: E402
 from processes import free_port, is_listening, wait_for  # noqa: E402
 from resp import encode  # noqa: E402
-
-USERS = 100
-CHANNEL = "order:confirmed"
-CONFIG = """
-[redis]
-url = $redis
-
-[source orders]
-type = pubsub
-channel = order:confirmed
-id = orderId
-notification = order-confirmed
-
-[notification order-confirmed]
-channels = $channels
-
-[provider mail]
-channel = email
-$mail
-from = "Example Shop" <orders@shop.example>
-
-$push
-"""
-MAIL = "type = smtp\nurl = {url}\nconnections = 16"
-NULL = "type = null\nbehaviour = {behaviour}\nconnections = {connections}"
-PUSH = "[provider phone]\nchannel = push\ntype = http\nurl = {url}/push\nca_file = {ca}\nconnections = 1\nstreams = 100"
-# About 2 KiB as a mail: a short confirmation in text and HTML.
-LINE = "Thank you for your order {{orderId}}. We will tell you when it leaves our warehouse.\n"
-TEMPLATES = {
-    "order-confirmed/subject.txt": "Order {{orderId}} is confirmed\n",
-    "order-confirmed/body.txt": LINE * 6,
-    "order-confirmed/body.html": f"<p>{LINE}</p>" * 6,
-    "order-confirmed/push.json": '{"token": "{{device.token}}", "title": "Order {{orderId}}", "body": "It is confirmed."}\n',
-}
 
 rows = []
 
@@ -76,70 +43,6 @@ def say(text):
 
 def row(name, measured, mark="", ratio=None, reach=""):
     rows.append((name, measured, mark, "" if ratio is None else f"{ratio:.2f}", reach))
-
-
-class Tail:
-    """Counts lines of one event in a log that grows; parsing them would cost more than sending did."""
-
-    def __init__(self, daemon, event):
-        self.file = open(daemon.log_path, "rb")
-        self.file.seek(0, os.SEEK_END)
-        self.pattern = re.compile(rb'"event": ?"%s"' % re.escape(event.encode()))
-        self.rest = b""
-        self.count = 0
-
-    def reaches(self, n):
-        *lines, self.rest = (self.rest + self.file.read()).split(b"\n")
-        self.count += sum(1 for line in lines if self.pattern.search(line))
-        return self.count >= n
-
-    def wait(self, n, timeout):
-        wait_for(lambda: self.reaches(n), timeout, lambda: f"{n} lines (there are {self.count})")
-
-    def close(self):
-        self.file.close()
-
-
-class Publisher:
-    """Publishes many events at Redis's speed: the commands are made beforehand, the replies are not looked at."""
-
-    def __init__(self, redis):
-        self.client = redis.client(timeout=300)
-        self.number = 0
-
-    def prepare(self, n, **more):
-        first, self.number = self.number, self.number + n
-        return b"".join(encode(("PUBLISH", CHANNEL, herald.order(i, f"u-{i % USERS}", **more)))
-                        for i in range(first, first + n))
-
-    def publish(self, commands):
-        """In the background, so that the caller can watch; join() the thread."""
-        thread = threading.Thread(target=self.send_all, args=(commands,))
-        thread.start()
-        return thread
-
-    def send_all(self, commands):
-        self.client.socket.sendall(commands + encode(("ECHO", "published")))
-        wanted, seen = b"$9\r\npublished\r\n", b""
-        while not seen.endswith(wanted):
-            seen = (seen + self.client.socket.recv(1 << 16))[-64:]
-
-    def close(self):
-        self.client.close()
-
-
-def store_users(redis):
-    with redis.client() as client:
-        client.pipeline(
-            ("HSET", f"herald:user:u-{i}", "email", f"user-{i}@shop.example", "name", f"User {i}",
-             "push", json.dumps([{"provider": "phone", "token": f"token-{i:032x}"}])) for i in range(USERS))
-
-
-def start(world, redis, channels, mail=None, push="", **more):
-    world.templates = world.write_templates(TEMPLATES)
-    # The mail provider is always there, for without one heraldd would put a maildir in its place.
-    return world.heraldd(CONFIG, redis=redis.url, channels=channels, push=push,
-                         mail=mail or NULL.format(behaviour="ok", connections=1), **more)
 
 
 def per_thousand(begin, end, n):
@@ -355,6 +258,43 @@ def bench_idle(seconds):
         daemon.stop()
 
 
+def bench_logs(n, turns):
+    """What it costs to write two lines for each mail, beside none: into a file, and into a pipe that nobody reads. The three
+    take turns, each with a new process. stamp_sink counts what arrives, for one of them has no log to count in."""
+    with herald.World() as world:
+        redis, port, ages = world.redis(client_output_buffer_limit="pubsub 0 0 0"), free_port(), world.folder / "ages"
+        store_users(redis)
+        world.process("stamp_sink", [build / "tests/bench/stamp_sink", port, ages])
+        wait_for(lambda: is_listening(port), 10, "stamp_sink")
+        publisher, ways = Publisher(redis), ("none", "written", "unread")
+        rates, costs = {way: [] for way in ways}, {way: [] for way in ways}
+        for turn in range(turns + 1):
+            count = n if turn else n // 10  # turn 0 warms up Redis and the sink
+            for way in ways:
+                daemon = start(world, redis, "email", MAIL.format(url=f"smtp://127.0.0.1:{port}"), name=f"{way}-{turn}",
+                               head=f"log_level = {'error' if way == 'none' else 'info'}", begin=False)
+                with daemon.started_unread() if way == "unread" else contextlib.nullcontext(daemon.start()):
+                    commands, there, before = publisher.prepare(count), ages.stat().st_size, daemon.process.stat()
+                    begun = time.monotonic()
+                    thread = publisher.publish(commands)
+                    wait_for(lambda: ages.stat().st_size >= there + count * len("-1\n"), 300, "all mails of a turn")
+                    took = time.monotonic() - begun
+                    if turn:
+                        rates[way].append(count / took)
+                        costs[way].append(per_thousand(before, daemon.process.stat(), count))
+                        say(f"logs: {way}: {rates[way][-1]:,.0f}/s, {costs[way][-1]:.3f} CPU s per 1,000")
+                    thread.join()
+                    daemon.stop()
+        publisher.close()
+        for way in ways[1:]:
+            row(f"mail, its log {way}", f"{2 * statistics.median(rates[way]):,.0f} lines/s",
+                f"without {statistics.median(rates['none']):,.0f} mails/s",
+                statistics.median(a / b for a, b in zip(rates[way], rates["none"])), "≥ 0.95")
+            row(f"  CPU s per 1,000, its log {way}", f"{statistics.median(costs[way]):.3f} heraldd",
+                f"without {statistics.median(costs['none']):.3f}",
+                statistics.median(b / a for a, b in zip(costs[way], costs["none"])))
+
+
 def bench_backlog(n):
     """How fast an empty instance sends, and one with n waiting; through the null lane, so that the queue is what is measured."""
     with herald.World() as world:
@@ -416,6 +356,7 @@ def main():
         "push": lambda: bench_push(20000 // scale, turns),
         "accept": lambda: bench_accept(100000 // scale, turns),
         "latency": lambda: bench_latency(3 if options.quick else 10),
+        "logs": lambda: bench_logs(40000 // scale, turns),
         "idle": lambda: bench_idle(3 if options.quick else 10),
     }
     if options.full:

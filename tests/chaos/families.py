@@ -416,23 +416,9 @@ def closed_stderr(rig, daemon):
 @contextlib.contextmanager
 def stopped_reader(rig, daemon):
     """As a journald that is stopped: the pipe is full, and nobody reads."""
-    pipe, log_path = daemon.folder / "pipe", daemon.log_path
-    if not pipe.exists():
-        os.mkfifo(pipe)
-    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            os.write(writer, b"x" * 4096)
-    daemon.log_path = pipe
-    try:
-        daemon.start()
-    finally:
-        daemon.log_path = daemon.process.output = log_path
-    yield
-    daemon.kill()
-    os.close(reader)
-    os.close(writer)
+    with daemon.started_unread():
+        yield
+        daemon.kill()
 
 
 def damaged_journal(run):

@@ -11,6 +11,7 @@
 Everything lives in one temporary directory and ends with the test. HERALD_KEEP=1 in the environment keeps the directory.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -145,6 +146,26 @@ class Heraldd:
         if wait_ready:
             self.wait_ready(ready + 1, timeout)
         return self
+
+    @contextlib.contextmanager
+    def started_unread(self):
+        """Starts it with its output in a full pipe that nobody reads, as a stopped journald is. End it in there."""
+        pipe, log_path = self.folder / "pipe", self.log_path
+        if not pipe.exists():
+            os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, b"x" * 4096)
+        self.log_path = pipe
+        try:
+            self.start()
+        finally:
+            self.log_path = self.process.output = log_path
+        yield
+        os.close(reader)
+        os.close(writer)
 
     def state_folder(self):
         folder = self.folder / "state"
