@@ -39,7 +39,7 @@ static void describe(const struct record *record, unsigned ordinal, char *ret, s
                  at, colon, words);
         break;
     case 'D':
-        snprintf(ret, room, "tried %u times, next at %s%s%s", delivery->attempts, at, colon, words);
+        snprintf(ret, room, "next try at %s, attempts so far: %u%s%s", at, delivery->attempts, colon, words);
         break;
     case 'L':
         snprintf(ret, room, "being sent by %s, whose lease ends at %s", delivery->owner, at);
@@ -59,20 +59,88 @@ static void describe(const struct record *record, unsigned ordinal, char *ret, s
     }
 }
 
+/* ── the story: what was written down, and the beginning and the end, which cost Redis no line of their own
+ *    ── */
+
+struct story {
+    size_t count;
+    struct record_line lines[1 + RECORD_HISTORY + DELIVERY_MAX_PER_EVENT];
+};
+
+static bool is_told(const struct record *record, unsigned ordinal, const char *verb)
+{
+    char name[8];
+    snprintf(name, sizeof name, "%u", ordinal);
+    for (size_t i = 0; i < record->history_count; i++)
+        if (strcmp(record->history[i].ordinal, name) == 0 &&
+            strncmp(record->history[i].text, verb, strlen(verb)) == 0)
+            return true;
+    return false;
+}
+
+static void read_story(const struct record *record, struct story *ret)
+{
+    ret->lines[0] = (struct record_line){.at_ms = record->accepted_ms, .ordinal = "-", .text = "accepted"};
+    if (record->history_forgotten > 0)
+        snprintf(ret->lines[0].text, sizeof ret->lines[0].text,
+                 "accepted; the %zu lines that followed are no longer kept", record->history_forgotten);
+    memcpy(ret->lines + 1, record->history, record->history_count * sizeof *record->history);
+    ret->count = 1 + record->history_count;
+    for (unsigned i = 0; i < record->delivery_count; i++) {
+        const struct ledger_record *delivery = &record->deliveries[i];
+        if (delivery->state != 'S' || is_told(record, i, "sent "))
+            continue;
+        struct record_line sent = {.at_ms = record->accepted_ms + delivery->at_ms};
+        snprintf(sent.ordinal, sizeof sent.ordinal, "%u", i);
+        snprintf(sent.text, sizeof sent.text, "sent by %s, attempt %u", delivery->lane, delivery->attempts);
+        size_t at = ret->count++;
+        for (; at > 1 && ret->lines[at - 1].at_ms > sent.at_ms; at--)
+            ret->lines[at] = ret->lines[at - 1];
+        ret->lines[at] = sent;
+    }
+}
+
+/* What the payload says of the event, while it is there. Texts are borrowed from *delivery. */
+static struct delivery *read_delivery(const struct record *record, unsigned ordinal)
+{
+    struct delivery *delivery;
+    struct err ignored;
+    return record->payload != NULL && delivery_from_payload(record->payload, record->payload_len, record->eid,
+                                                            ordinal, &delivery, &ignored)
+               ? delivery
+               : NULL;
+}
+
 /* ── for people ── */
+
+static void print_head(const struct record *record)
+{
+    struct delivery *delivery = read_delivery(record, 0);
+    printf("event %s", record->eid);
+    if (delivery != NULL) {
+        const char *const fields[][2] = {{"  id ", delivery->id},
+                                         {"  source ", delivery->source},
+                                         {"  notification ", delivery->notification}};
+        for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+            fputs(fields[i][0], stdout);
+            text_print(stdout, fields[i][1]);
+        }
+    }
+    putchar('\n');
+    delivery_free(delivery);
+}
 
 static void print_text(const struct record *record, bool is_whole)
 {
     char at[CLOCK_RFC3339_BYTES], why[480];
-    printf("event %s\n  accepted at %s\n", record->eid, to_text(record->accepted_ms, at));
+    struct story story;
+    print_head(record);
     for (unsigned i = 0; i < record->delivery_count; i++) {
         const struct ledger_record *one = &record->deliveries[i];
-        struct delivery *delivery = NULL;
-        struct err err;
+        struct delivery *delivery = read_delivery(record, i);
         char masked[LOG_MASKED_BYTES] = "";
         describe(record, i, why, sizeof why);
-        if (record->payload != NULL &&
-            delivery_from_payload(record->payload, record->payload_len, record->eid, i, &delivery, &err))
+        if (delivery != NULL)
             delivery_masked_recipient(delivery, masked);
         printf("  delivery %u  %-9s lane ", i, record_state_name(one->state));
         text_print(stdout, one->lane);
@@ -86,11 +154,11 @@ static void print_text(const struct record *record, bool is_whole)
                    one->fence, one->attempts, one->crashes, one->flags, one->owner);
         delivery_free(delivery);
     }
-    if (record->history_count > 0)
-        puts("  history");
-    for (size_t i = 0; i < record->history_count; i++) {
-        printf("    %s  %s  ", to_text(record->history[i].at_ms, at), record->history[i].ordinal);
-        text_print(stdout, record->history[i].text);
+    puts("  history");
+    read_story(record, &story);
+    for (size_t i = 0; i < story.count; i++) {
+        printf("    %s  %s  ", to_text(story.lines[i].at_ms, at), story.lines[i].ordinal);
+        text_print(stdout, story.lines[i].text);
         putchar('\n');
     }
     if (!is_whole)
@@ -118,6 +186,7 @@ static void print_member(const char *name, const char *text)
 static void print_json(const struct record *record, bool is_whole)
 {
     char at[CLOCK_RFC3339_BYTES], why[480];
+    struct story story;
     printf("{\"event\":\"%s\",\"accepted\":\"%s\",\"deliveries\":[", record->eid,
            to_text(record->accepted_ms, at));
     for (unsigned i = 0; i < record->delivery_count; i++) {
@@ -135,10 +204,11 @@ static void print_json(const struct record *record, bool is_whole)
         putchar('}');
     }
     fputs("],\"history\":[", stdout);
-    for (size_t i = 0; i < record->history_count; i++) {
-        printf("%s{\"at\":\"%s\"", i > 0 ? "," : "", to_text(record->history[i].at_ms, at));
-        print_member("delivery", record->history[i].ordinal);
-        print_member("text", record->history[i].text);
+    read_story(record, &story);
+    for (size_t i = 0; i < story.count; i++) {
+        printf("%s{\"at\":\"%s\"", i > 0 ? "," : "", to_text(story.lines[i].at_ms, at));
+        print_member("delivery", story.lines[i].ordinal);
+        print_member("text", story.lines[i].text);
         putchar('}');
     }
     putchar(']');

@@ -30,25 +30,40 @@ const char *record_state_name(char state)
     }
 }
 
-static int by_time(const void *a, const void *b)
-{
-    const struct record_line *left = a, *right = b;
-    return (left->at_ms > right->at_ms) - (left->at_ms < right->at_ms);
-}
-
-/* Scripts write times as milliseconds, behind the words "retry" and "limited": people get dates. */
+/* Scripts write times as milliseconds and contents as hashes: people get dates, and what it means. */
 static void write_words(const char *words, char *ret, size_t room)
 {
     char verb[12], at[CLOCK_RFC3339_BYTES];
     long long ms;
-    int rest;
-    if (sscanf(words, "%11[a-z] %lld %n", verb, &ms, &rest) == 2 &&
-        (strcmp(verb, "retry") == 0 || strcmp(verb, "limited") == 0)) {
+    int rest = 0;
+    if (sscanf(words, "dead limited until %lld%n", &ms, &rest) == 1 && words[rest] == '\0') {
+        clock_rfc3339(ms, at);
+        snprintf(ret, room, "dead limited: its turn would have come too late, at %s", at);
+    } else if (strncmp(words, "conflict ", 9) == 0) {
+        snprintf(ret, room, "conflict: the same id came with other content, which is not sent (content %s)",
+                 words + 9);
+    } else if (sscanf(words, "%11[a-z] %lld %n", verb, &ms, &rest) == 2 &&
+               (strcmp(verb, "retry") == 0 || strcmp(verb, "limited") == 0)) {
         clock_rfc3339(ms, at);
         snprintf(ret, room, "%s, next at %s: %s%s", verb, at, words + rest, verb[0] == 'l' ? "'s limit" : "");
     } else {
         snprintf(ret, room, "%s", words);
     }
+}
+
+/* The order in which they were written, which their times don't tell within a millisecond, and when a clock
+ * stepped back tell wrong. `written` is the number of the last. */
+static void sort_history(struct record *record, unsigned long long written)
+{
+    struct record_line sorted[RECORD_HISTORY];
+    size_t count = 0;
+    for (unsigned step = 1; step <= RECORD_HISTORY; step++)
+        for (size_t i = 0; i < record->history_count; i++)
+            if (record->history[i].place == (written + step) % RECORD_HISTORY)
+                sorted[count++] = record->history[i];
+    memcpy(record->history, sorted, count * sizeof *sorted);
+    record->history_count = count;
+    record->history_forgotten = written > count ? (size_t)(written - count) : 0;
 }
 
 static bool read_history(struct client *client, struct record *record, struct err *err)
@@ -59,20 +74,25 @@ static bool read_history(struct client *client, struct record *record, struct er
     if (!client_run(client, 2, (const char *[]){"HGETALL", client_key(client, suffix, key)}, NULL, &reply,
                     err))
         return false;
-    for (size_t i = 0; i + 1 < reply_count(reply) && record->history_count < RECORD_HISTORY; i += 2) {
+    unsigned long long written = 0;
+    for (size_t i = 0; i + 1 < reply_count(reply); i += 2) {
         struct record_line *line = &record->history[record->history_count];
         const char *name = reply_text(reply_at(reply, i), NULL);
         const char *words = reply_text(reply_at(reply, i + 1), NULL);
         long long at_ms;
         int at;
-        if (name == NULL || words == NULL || name[0] != 'h' ||
+        if (name != NULL && words != NULL && strcmp(name, "n") == 0)
+            written = strtoull(words, NULL, 10);
+        if (name == NULL || words == NULL || name[0] != 'h' || name[1] < '0' ||
+            name[1] >= '0' + RECORD_HISTORY || name[2] != '\0' ||
             sscanf(words, "%lld %7s %n", &at_ms, line->ordinal, &at) < 2)
             continue;
         line->at_ms = at_ms;
+        line->place = (unsigned)(name[1] - '0');
         write_words(words + at, line->text, sizeof line->text);
         record->history_count++;
     }
-    qsort(record->history, record->history_count, sizeof *record->history, by_time);
+    sort_history(record, written);
     return true;
 }
 

@@ -20,9 +20,11 @@ struct record {
     int64_t accepted_ms;
     size_t delivery_count;
     struct ledger_record deliveries[DELIVERY_MAX_PER_EVENT];
-    size_t history_count; /* oldest first */
+    size_t history_forgotten; /* lines that were there before the oldest of these */
+    size_t history_count;     /* oldest first */
     struct record_line {
         int64_t at_ms;
+        unsigned place;  /* in Redis: number modulo RECORD_HISTORY */
         char ordinal[8]; /* "-" for the whole event */
         char text[320];
     } history[RECORD_HISTORY];

@@ -180,11 +180,11 @@ for _, write in ipairs(writes) do
     local eid = write.event.eid
     redis.call('HSET', unpack(write.fields))
     redis.call('SET', payload_key(eid), write.event.payload)
-    for _, line in ipairs(write.told) do
-        tell(eid, line[1], line[2])
-    end
     if write.event.note ~= '' then
         tell(eid, '-', write.event.note)
+    end
+    for _, line in ipairs(write.told) do
+        tell(eid, line[1], line[2])
     end
 end
 for _, event in ipairs(conflicts) do
