@@ -54,13 +54,23 @@ static bool is_our_fault(struct station *station, const struct delivery *deliver
     return station->refused_count == STATION_POLICY_REFUSALS;
 }
 
-static void defer(struct dispatch *dispatch, struct delivery *delivery, bool is_attempt, int64_t delay_ms)
+/* One attempt, one verdict: each of these says its line. */
+static const struct verdict {
+    const char *event, *message;
+    bool is_attempt; /* spent */
+} tried_again = {"delivery.retry", "not sent, will be tried again", true},
+  waits = {"delivery.retry", "not sent, waits without an attempt spent", false},
+  sent_again = {"delivery.unknown", "may have been sent: will be sent again", true};
+
+static void defer(struct dispatch *dispatch, struct delivery *delivery, const struct verdict *verdict,
+                  int64_t delay_ms)
 {
-    unsigned attempts = delivery->attempt_number - (is_attempt ? 0 : 1);
-    dispatch->options.counters->retried++;
-    delivery_log(LOG_LEVEL_WARNING, "delivery.retry",
-                 is_attempt ? "not sent, will be tried again" : "not sent, waits without an attempt spent",
-                 delivery, delay_ms);
+    unsigned attempts = delivery->attempt_number - (verdict->is_attempt ? 0 : 1);
+    if (verdict == &sent_again)
+        dispatch->options.counters->unknown++;
+    else
+        dispatch->options.counters->retried++;
+    delivery_log(LOG_LEVEL_WARNING, verdict->event, verdict->message, delivery, delay_ms);
     settle_add(dispatch->settle, SETTLE_FAIL, delivery, FAIL_DEFER, attempts, delay_ms);
 }
 
@@ -71,14 +81,15 @@ static void bury(struct dispatch *dispatch, struct delivery *delivery, const cha
     settle_add(dispatch->settle, SETTLE_FAIL, delivery, FAIL_DEAD, delivery->attempt_number, 0);
 }
 
-static void retry_later(struct dispatch *dispatch, const struct station *station, struct delivery *delivery)
+static void retry_later(struct dispatch *dispatch, const struct station *station, struct delivery *delivery,
+                        const struct verdict *verdict)
 {
     const struct config_provider *provider = station->provider;
     if (delivery->attempt_number >= provider->max_attempts) {
         bury(dispatch, delivery, "given up: too many attempts");
         return;
     }
-    defer(dispatch, delivery, true,
+    defer(dispatch, delivery, verdict,
           backoff_delay_ms(delivery->attempt_number, provider->backoff_base_ms, provider->backoff_max_ms,
                            dispatch_random()));
 }
@@ -88,29 +99,27 @@ static void on_destination(struct dispatch *dispatch, struct station *station, s
     if (delivery->attempt.abort == ABORT_CONTENT) {
         /* The notification is broken, not the provider: nobody else has to wait for it. */
         breaker_on_unused(&station->breaker);
-        defer(dispatch, delivery, false, CONTENT_RETRY_MS);
+        defer(dispatch, delivery, &waits, CONTENT_RETRY_MS);
         return;
     }
     int64_t now = clock_mono_ms();
     if (breaker_on_failure(&station->breaker, now, dispatch_random()))
         say_closed(station, delivery);
     int64_t open_ms = station->breaker.state == BREAKER_OPEN ? station->breaker.until_mono_ms - now : 0;
-    defer(dispatch, delivery, false, open_ms > BREAKER_MIN_OPEN_MS ? open_ms : BREAKER_MIN_OPEN_MS);
+    defer(dispatch, delivery, &waits, open_ms > BREAKER_MIN_OPEN_MS ? open_ms : BREAKER_MIN_OPEN_MS);
     station_wake(station);
 }
 
 static void on_unknown(struct dispatch *dispatch, struct station *station, struct delivery *delivery)
 {
-    dispatch->options.counters->unknown++;
     if (station->provider->on_unknown == ON_UNKNOWN_HOLD) {
+        dispatch->options.counters->unknown++;
         delivery_log(LOG_LEVEL_WARNING, "delivery.unknown", "may have been sent: held for an operator",
                      delivery, -1);
         settle_add(dispatch->settle, SETTLE_FAIL, delivery, FAIL_UNKNOWN, delivery->attempt_number, 0);
         return;
     }
-    delivery_log(LOG_LEVEL_WARNING, "delivery.unknown", "may have been sent: will be sent again", delivery,
-                 -1);
-    retry_later(dispatch, station, delivery);
+    retry_later(dispatch, station, delivery, &sent_again);
 }
 
 bool judge_note(const struct delivery *delivery, struct journal_note *ret)
@@ -184,11 +193,11 @@ void judge_delivery(struct dispatch *dispatch, struct delivery *delivery)
         break;
     case OUTCOME_TEMPORARY:
         on_answer(station);
-        retry_later(dispatch, station, delivery);
+        retry_later(dispatch, station, delivery, &tried_again);
         break;
     case OUTCOME_THROTTLED:
         on_answer(station);
-        defer(dispatch, delivery, false,
+        defer(dispatch, delivery, &waits,
               attempt->retry_after_ms > 0
                   ? attempt->retry_after_ms
                   : backoff_delay_ms(1, THROTTLED_DEFAULT_MS, THROTTLED_DEFAULT_MS, dispatch_random()));

@@ -120,8 +120,11 @@ class Retries(herald.TestCase):
         smtp = self.world.smtp_script(lost)
         daemon = self.start(smtp)
         self.publish(1)
-        daemon.log.wait_event("delivery.unknown")
+        [lost_one] = daemon.log.wait_event("delivery.unknown")
+        self.assertGreater(lost_one["wait_ms"], 0, "until it is sent again")
         daemon.log.wait_event("delivery.sent", timeout=20)
+        self.assertEqual([line["event"] for line in daemon.log.read() if line["event"].startswith("delivery.")],
+                         ["delivery.unknown", "delivery.sent"], "one attempt, one verdict")
         first, second = smtp.mails()
         identity = lambda mail: [line for line in mail["message"].splitlines() if line.startswith(("Message-ID", "Date"))]
         self.assertEqual(identity(first), identity(second))
@@ -133,6 +136,13 @@ class Retries(herald.TestCase):
         daemon.log.wait_event("delivery.unknown")
         self.wait(lambda: herald.State(self.client).counts()["unknown"] == 1, 10, "one held")
         self.assertEqual(len(smtp.mails()), 1)
+        daemon.stop()
+
+        smtp = self.world.smtp_script(lost)
+        daemon = self.start(smtp, "max_attempts = 1")
+        self.publish(3)
+        daemon.log.wait_event("delivery.dead", order_id="o-3")
+        self.assertEqual([line["event"] for line in daemon.log.read() if line["event"].startswith("delivery.")], ["delivery.dead"])
 
     def test_421_waits_without_an_attempt_spent(self):
         smtp = self.world.smtp_script({"sequence": {"rcpt": ["421 4.7.0 too many connections"]}})
