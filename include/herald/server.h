@@ -1,5 +1,5 @@
 /* server.h - what kind of Redis this is: may what we promise be put into it? Pure reading of INFO's text;
- * loop thread. */
+ * the daemon's loop thread, and heraldctl. */
 #ifndef HERALD_SERVER_H
 #define HERALD_SERVER_H
 
@@ -16,7 +16,10 @@ struct server {
     int version_major, version_minor;
     char policy[24];     /* maxmemory-policy */
     uint64_t max_memory; /* 0: none */
+    uint64_t used_memory;
     bool has_aof;
+    bool is_write_failing; /* the last write of the append-only file, or the last snapshot, failed */
+    int64_t saved_at_ms;   /* the last snapshot; 0: not known */
     bool is_loading;
     int64_t pubsub_limit_bytes; /* of a subscriber's output buffer; 0: none, -1: not known */
 };

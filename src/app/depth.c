@@ -7,41 +7,27 @@
 #include "herald/err.h"
 #include "herald/reply.h"
 
-static const char depth_script[] =
-    "local base = string.sub(KEYS[1], 1, -6)\n"
-    "local time = redis.call('TIME')\n"
-    "local now = time[1] * 1000 + math.floor(time[2] / 1000)\n"
-    "local found = {redis.call('ZCARD', KEYS[1]), redis.call('ZCARD', base .. ':unknown'),\n"
-    "               redis.call('ZCARD', base .. ':lease')}\n"
-    "for _, lane in ipairs(ARGV) do\n"
-    "    local oldest = 0\n"
-    "    for _, index in ipairs({':due:', ':again:'}) do\n"
-    "        local key = base .. index .. lane\n"
-    "        local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')\n"
-    "        found[#found + 1] = redis.call('ZCARD', key)\n"
-    "        if first[2] then oldest = math.max(oldest, now - tonumber(first[2])) end\n"
-    "    end\n"
-    "    found[#found + 1] = oldest\n"
-    "end\n"
-    "return found\n";
+#define HEAD 4     /* of the reply: now, dead, unknown, leased */
+#define PER_LANE 5 /* see depth.lua */
 
 static void on_answer(void *arg, const struct redisReply *reply)
 {
     struct depth *depth = arg;
     struct config *config = depth->asked;
     depth->asked = NULL;
-    depth->is_known = reply_count(reply) == 3 + 3 * config->provider_count;
+    depth->is_known = reply_count(reply) == HEAD + PER_LANE * config->provider_count;
     if (depth->is_known) {
-        depth->dead = reply_number(reply_at(reply, 0));
-        depth->unknown = reply_number(reply_at(reply, 1));
-        depth->leased = reply_number(reply_at(reply, 2));
+        depth->dead = reply_number(reply_at(reply, 1));
+        depth->unknown = reply_number(reply_at(reply, 2));
+        depth->leased = reply_number(reply_at(reply, 3));
         depth->lane_count = config->provider_count;
         for (size_t i = 0; i < config->provider_count; i++) {
             struct vitals_depth *lane = &depth->lanes[i];
+            size_t at = HEAD + PER_LANE * i;
             snprintf(lane->name, sizeof lane->name, "%s", config->providers[i].name);
-            lane->waiting = reply_number(reply_at(reply, 3 + 3 * i));
-            lane->retrying = reply_number(reply_at(reply, 4 + 3 * i));
-            lane->oldest_ms = reply_number(reply_at(reply, 5 + 3 * i));
+            lane->waiting = reply_number(reply_at(reply, at)) + reply_number(reply_at(reply, at + 1));
+            lane->retrying = reply_number(reply_at(reply, at + 2)) + reply_number(reply_at(reply, at + 3));
+            lane->oldest_ms = reply_number(reply_at(reply, at + 4));
         }
     }
     config_unref(config);
@@ -49,12 +35,13 @@ static void on_answer(void *arg, const struct redisReply *reply)
 
 void depth_ask(struct depth *depth, struct config *config)
 {
-    char dead[LEDGER_KEY_BYTES];
-    const char *argv[4 + CONFIG_MAX_SECTIONS] = {"EVAL", depth_script, "1", dead};
+    char base[LEDGER_KEY_BYTES];
+    const char *argv[4 + CONFIG_MAX_SECTIONS] = {"EVAL", ledger_script("depth", NULL), "1", base};
     struct err err;
     if (depth->asked != NULL)
         return;
-    ledger_key(depth->ledger, "dead", dead);
+    ledger_key(depth->ledger, "", base);
+    base[strlen(base) - 1] = '\0'; /* without the colon */
     for (size_t i = 0; i < config->provider_count; i++)
         argv[4 + i] = config->providers[i].name;
     if (link_command(depth->commands, (int)(4 + config->provider_count), argv, NULL, on_answer, depth, &err))

@@ -417,6 +417,7 @@ void dispatch_lane_status(const struct dispatch *dispatch, size_t index, struct 
         .capacity = lane_capacity(station->lane),
         .breaker = states[station->breaker.state],
     };
+    pace_read(&station->pace, clock_mono_ms(), &ret->pace);
 }
 
 size_t dispatch_settling(const struct dispatch *dispatch)

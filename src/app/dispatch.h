@@ -20,6 +20,7 @@
 #include "herald/journal.h"
 #include "herald/lane.h"
 #include "herald/ledger.h"
+#include "pace.h"
 #include "recall.h"
 #include "tally.h"
 
@@ -89,6 +90,7 @@ struct dispatch_lane_status {
     const char *name;
     size_t held, running, capacity;
     const char *breaker; /* "closed" "open" "half-open" */
+    struct pace_figures pace;
 };
 size_t dispatch_lane_count(const struct dispatch *dispatch);
 void dispatch_lane_status(const struct dispatch *dispatch, size_t index, struct dispatch_lane_status *ret);

@@ -146,11 +146,14 @@ static void remember(struct dispatch *dispatch, const struct delivery *delivery)
 }
 
 /* How long it took, of an attempt that was begun. */
-static void measure(const struct dispatch *dispatch, const struct delivery *delivery)
+static void measure(const struct dispatch *dispatch, struct station *station, const struct delivery *delivery)
 {
     struct tally *tally = dispatch->options.tally;
     const struct attempt *attempt = &delivery->attempt;
-    if (tally == NULL || attempt->abort != ABORT_NONE)
+    if (attempt->abort != ABORT_NONE)
+        return;
+    pace_add(&station->pace, clock_mono_ms(), attempt->ended_mono_us - attempt->started_mono_us);
+    if (tally == NULL)
         return;
     tally_time(tally, TIMING_WAIT, delivery->provider,
                attempt->started_mono_us - delivery->leased_mono_ms * 1000);
@@ -173,7 +176,7 @@ void judge_delivery(struct dispatch *dispatch, struct delivery *delivery)
     station->held_bytes -= delivery->bytes_len;
     outcome_classify(attempt, &delivery->outcome);
     remember(dispatch, delivery);
-    measure(dispatch, delivery);
+    measure(dispatch, station, delivery);
     if (delivery->outcome.class == OUTCOME_PERMANENT && is_our_fault(station, delivery))
         delivery->outcome.class = OUTCOME_DESTINATION;
     switch (delivery->outcome.class) {

@@ -11,6 +11,7 @@
 #include "herald/config.h"
 #include "herald/delivery.h"
 #include "herald/lane.h"
+#include "pace.h"
 
 /* 5.7.x for so many different recipients in a row is about us, not about them */
 #define STATION_POLICY_REFUSALS 5
@@ -24,6 +25,7 @@ struct station {
     const struct config_provider *provider; /* of that snapshot */
     struct lane *lane;                      /* owned */
     struct breaker breaker;
+    struct pace pace;
     uv_timer_t timer; /* the next moment at which a claim may get something */
     size_t held;      /* in the lane, or waiting for `start`'s answer */
     size_t held_bytes;

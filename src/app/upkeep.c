@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "herald/buffer.h"
 #include "herald/clock.h"
@@ -24,11 +25,14 @@
 #define INSTANCE_KEPT_MS (INT64_C(24) * 3600 * 1000)
 #define CANARIES_MISSED 2
 #define STATUS_BYTES 4096
+#define HOST_BYTES 65 /* HOST_NAME_MAX, and its end */
 
 struct upkeep {
     struct upkeep_options options;
     struct config *config; /* a reference */
     uv_timer_t timer;
+    int64_t since_ms;
+    char host[HOST_BYTES];
     uint64_t seconds; /* ticks so far */
     bool is_usable;
     bool is_subscribed;
@@ -116,8 +120,12 @@ static void trim_and_move(struct upkeep *upkeep)
 static void write_status(struct upkeep *upkeep, struct buffer *ret)
 {
     const struct counters *counters = upkeep->options.counters;
-    buffer_printf(ret, "{\"instance\":\"%s\",\"version\":\"%s\",\"at\":%" PRId64, upkeep->config->instance,
-                  HERALD_VERSION, clock_wall_ms());
+    buffer_printf(
+        ret,
+        "{\"instance\":\"%s\",\"version\":\"%s\",\"incarnation\":\"%s\",\"host\":\"%s\",\"since\":%" PRId64
+        ",\"at\":%" PRId64,
+        upkeep->config->instance, HERALD_VERSION, upkeep->options.incarnation, upkeep->host, upkeep->since_ms,
+        clock_wall_ms());
     const struct {
         const char *name;
         uint64_t value;
@@ -133,8 +141,11 @@ static void write_status(struct upkeep *upkeep, struct buffer *ret)
     for (size_t i = 0; i < dispatch_lane_count(upkeep->options.dispatch); i++) {
         struct dispatch_lane_status lane;
         dispatch_lane_status(upkeep->options.dispatch, i, &lane);
-        buffer_printf(ret, "%s\"%s\":{\"held\":%zu,\"capacity\":%zu,\"breaker\":\"%s\"}", i > 0 ? "," : "",
-                      lane.name, lane.held, lane.capacity, lane.breaker);
+        buffer_printf(ret,
+                      "%s\"%s\":{\"held\":%zu,\"running\":%zu,\"capacity\":%zu,\"breaker\":\"%s\","
+                      "\"per_second\":%.2f,\"p99_us\":%" PRId64 "}",
+                      i > 0 ? "," : "", lane.name, lane.held, lane.running, lane.capacity, lane.breaker,
+                      lane.pace.per_second, lane.pace.p99_us == INT64_MAX ? INT64_C(-1) : lane.pace.p99_us);
     }
     buffer_text(ret, "}}");
 }
@@ -182,7 +193,7 @@ static void heartbeat(struct upkeep *upkeep)
     command(upkeep, 4, (const char *[]){"ZADD", instances, now, member}, on_listed);
     command(upkeep, 4, (const char *[]){"ZREMRANGEBYSCORE", instances, "-inf", oldest}, NULL);
     struct buffer text;
-    buffer_init(&text, 64 * 1024); /* 64 lanes of under 100 bytes each */
+    buffer_init(&text, UPKEEP_STATUS_BYTES);
     write_status(upkeep, &text);
     /* By instance, not by incarnation: a restart replaces its line, so the hash can't grow. */
     if (!text.failed)
@@ -324,6 +335,14 @@ static void on_timer(uv_timer_t *timer)
         look_for_orphans(upkeep);
 }
 
+static void read_host(char ret[HOST_BYTES])
+{
+    (void)gethostname(ret, HOST_BYTES - 1);
+    for (char *at = ret; *at != '\0'; at++)
+        if (strchr("\"\\", *at) != NULL || *at < ' ' || *at > '~') /* it goes between quotes */
+            *at = '?';
+}
+
 bool upkeep_new(const struct upkeep_options *options, struct upkeep **ret, struct err *err)
 {
     struct upkeep *upkeep = calloc(1, sizeof *upkeep);
@@ -331,6 +350,8 @@ bool upkeep_new(const struct upkeep_options *options, struct upkeep **ret, struc
         return err_set(err, ERR_NOMEM, "out of memory");
     upkeep->options = *options;
     upkeep->config = config_ref(options->config);
+    upkeep->since_ms = clock_wall_ms();
+    read_host(upkeep->host);
     uv_timer_init(options->loop, &upkeep->timer);
     upkeep->timer.data = upkeep;
     uv_timer_start(&upkeep->timer, on_timer, SECOND_MS, SECOND_MS);

@@ -2,6 +2,16 @@
  * canary, orphaned lanes.
  *
  * One timer, one second; everything else is a multiple of it. Loop thread.
+ *
+ * With the heartbeat each instance says of itself, in the hash `status` under its name, what nobody else
+ * knows; heraldctl reads it with its age. A JSON object of at most UPKEEP_STATUS_BYTES:
+ *
+ *     instance version incarnation host    texts
+ *     since at                             when it began and when it said this, ms
+ *     received ... gaps                    counts since it began (counters.h)
+ *     lanes: per lane  held running capacity breaker
+ *                      per_second p99_us   of the last half minute to minute (pace.h); p99_us -1: past five
+ *                                          minutes
  */
 #ifndef HERALD_APP_UPKEEP_H
 #define HERALD_APP_UPKEEP_H
@@ -18,6 +28,8 @@
 #include "herald/ledger.h"
 #include "herald/link.h"
 #include "recall.h"
+
+#define UPKEEP_STATUS_BYTES (64 * 1024) /* 64 lanes of under 200 bytes each, and the rest under 2,000 */
 
 struct upkeep;
 

@@ -9,79 +9,26 @@
 #include "herald/delivery.h"
 #include "herald/reply.h"
 #include "items.h"
+#include "lanes.h"
 #include "record.h"
-#include "scan.h"
 #include "text.h"
 
-#define LANES_MAX 256 /* far past what a configuration holds; more can only be damage */
 #define MOVE_STEP "100"
-
-struct lanes {
-    size_t count;
-    char names[LANES_MAX][CONFIG_MAX_NAME + 1];
-};
-
-static bool add_lane(struct lanes *lanes, const char *name, struct err *err)
-{
-    for (size_t i = 0; i < lanes->count; i++)
-        if (strcmp(lanes->names[i], name) == 0)
-            return true;
-    if (lanes->count == LANES_MAX)
-        return err_set(err, ERR_PERMANENT, "more than %d lanes in Redis: heraldctl fsck says what they hold",
-                       LANES_MAX);
-    snprintf(lanes->names[lanes->count++], sizeof lanes->names[0], "%s", name);
-    return true;
-}
-
-/* "due:mail", "again:mail". */
-static bool on_indexes(void *arg, const char *const *names, size_t count, struct err *err)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strlen(strchr(names[i], ':') + 1) <= CONFIG_MAX_NAME &&
-            !add_lane(arg, strchr(names[i], ':') + 1, err))
-            return false;
-    return true;
-}
-
-/* The configured ones first. */
-static bool find_lanes(const struct context *context, struct lanes *ret, struct err *err)
-{
-    *ret = (struct lanes){0};
-    for (size_t i = 0; i < context->config->provider_count; i++)
-        if (!add_lane(ret, context->config->providers[i].name, err))
-            return false;
-    return scan_keys(context->client, "due:", on_indexes, ret, err) &&
-           scan_keys(context->client, "again:", on_indexes, ret, err);
-}
-
-static bool depth_of(const struct context *context, const char *kind, const char *lane, int64_t *ret,
-                     struct err *err)
-{
-    char key[CLIENT_KEY_BYTES], suffix[CONFIG_MAX_NAME + 8];
-    const struct redisReply *reply;
-    snprintf(suffix, sizeof suffix, "%s:%s", kind, lane);
-    if (!client_run(context->client, 2, (const char *[]){"ZCARD", client_key(context->client, suffix, key)},
-                    NULL, &reply, err))
-        return false;
-    *ret = reply_number(reply);
-    return true;
-}
 
 bool command_lane_list(const struct context *context, int argc, char **argv, struct err *err)
 {
     struct lanes lanes;
     (void)argc;
     (void)argv;
-    if (!find_lanes(context, &lanes, err))
+    if (!lanes_read(context, &lanes, err))
         return false;
     if (context->is_json)
         fputs("{\"lanes\":[", stdout);
     for (size_t i = 0; i < lanes.count; i++) {
-        const char *name = lanes.names[i];
-        bool is_orphaned = config_provider(context->config, name) == NULL;
-        int64_t due, again;
-        if (!depth_of(context, "due", name, &due, err) || !depth_of(context, "again", name, &again, err))
-            return false;
+        const char *name = lanes.lanes[i].name;
+        bool is_orphaned = !lanes.lanes[i].is_configured;
+        int64_t due = lanes.lanes[i].due + lanes.lanes[i].due_later;
+        int64_t again = lanes.lanes[i].again + lanes.lanes[i].again_later;
         if (context->is_json) {
             fputs(i > 0 ? ",{\"lane\":" : "{\"lane\":", stdout);
             text_json(stdout, name, strlen(name));

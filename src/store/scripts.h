@@ -22,6 +22,7 @@ enum script_id {
     SCRIPT_OWNED,
     SCRIPT_FSCK,
     SCRIPT_REJECT,
+    SCRIPT_DEPTH,
     SCRIPT_COUNT
 };
 

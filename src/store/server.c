@@ -47,6 +47,14 @@ void server_read(const char *info, size_t len, struct server *ret)
     ret->max_memory = strtoull(text, NULL, 10);
     field(info, len, "aof_enabled", text, sizeof text);
     ret->has_aof = text[0] == '1';
+    field(info, len, "used_memory", text, sizeof text);
+    ret->used_memory = strtoull(text, NULL, 10);
+    field(info, len, "rdb_last_bgsave_status", text, sizeof text);
+    ret->is_write_failing = strcmp(text, "err") == 0;
+    field(info, len, "aof_last_write_status", text, sizeof text);
+    ret->is_write_failing = ret->is_write_failing || strcmp(text, "err") == 0;
+    field(info, len, "rdb_last_save_time", text, sizeof text);
+    ret->saved_at_ms = strtoll(text, NULL, 10) * 1000;
     field(info, len, "loading", text, sizeof text);
     ret->is_loading = text[0] == '1';
     ret->pubsub_limit_bytes = -1;

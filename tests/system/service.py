@@ -342,7 +342,7 @@ class Ctl(herald.TestCase):
         self.daemon.log.wait_event("delivery.sent")
         status = lambda: json.loads(self.ctl("status", "--json"))
         self.wait(lambda: [i for i in status()["instances"].values() if i["sent"] == 1], 10, "a heartbeat with the count")
-        self.assertEqual(status()["lanes"], {"sink": {"due": 0, "again": 0}})
+        self.assertEqual(status()["lanes"]["sink"]["due"], 0)
         self.assertIn("sent at", self.ctl("explain", "o-1"))
         done = self.ctl("explain", "o-99", check=False)
         self.assertEqual(done.returncode, 66)

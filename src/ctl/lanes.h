@@ -1,0 +1,29 @@
+/* lanes.h - every lane there is: those with a provider in the configuration, and those in which something
+ * waits all the same. */
+#ifndef HERALD_CTL_LANES_H
+#define HERALD_CTL_LANES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "command.h"
+
+#define LANES_MAX 256 /* far past what a configuration holds; more can only be damage */
+
+struct lanes {
+    int64_t now_ms; /* Redis's clock, as all times here */
+    int64_t dead, unknown, leased;
+    size_t count;
+    struct lane_depth {
+        char name[CONFIG_MAX_NAME + 1];
+        bool is_configured;         /* else nobody serves it: it is orphaned */
+        int64_t due, due_later;     /* new ones: those that could go, and those whose time comes later */
+        int64_t again, again_later; /* those that a limit or a failure made wait */
+        int64_t oldest_ms;          /* for how long the one that is due longest has been due */
+    } lanes[LANES_MAX];             /* the configured ones first */
+};
+
+bool lanes_read(const struct context *context, struct lanes *ret, struct err *err) MUST_CHECK;
+
+#endif
