@@ -54,23 +54,24 @@ static bool is_our_fault(struct station *station, const struct delivery *deliver
     return station->refused_count == STATION_POLICY_REFUSALS;
 }
 
-/* One attempt, one verdict: each of these says its line. */
-static const struct verdict {
-    const char *event, *message;
-    bool is_attempt; /* spent */
-} tried_again = {"delivery.retry", "not sent, will be tried again", true},
-  waits = {"delivery.retry", "not sent, waits without an attempt spent", false},
-  sent_again = {"delivery.unknown", "may have been sent: will be sent again", true};
+/* Why it is to be sent once more. One attempt, one verdict: each says its line. */
+enum verdict { TRIED_AGAIN, WAITS /* no attempt spent */, SENT_AGAIN };
 
-static void defer(struct dispatch *dispatch, struct delivery *delivery, const struct verdict *verdict,
+static void defer(struct dispatch *dispatch, struct delivery *delivery, enum verdict verdict,
                   int64_t delay_ms)
 {
-    unsigned attempts = delivery->attempt_number - (verdict->is_attempt ? 0 : 1);
-    if (verdict == &sent_again)
+    unsigned attempts = delivery->attempt_number - (verdict == WAITS ? 1 : 0);
+    if (verdict == SENT_AGAIN) {
         dispatch->options.counters->unknown++;
-    else
+        delivery_log(LOG_LEVEL_WARNING, "delivery.unknown", "may have been sent: will be sent again",
+                     delivery, delay_ms);
+    } else {
         dispatch->options.counters->retried++;
-    delivery_log(LOG_LEVEL_WARNING, verdict->event, verdict->message, delivery, delay_ms);
+        delivery_log(LOG_LEVEL_WARNING, "delivery.retry",
+                     verdict == WAITS ? "not sent, waits without an attempt spent"
+                                      : "not sent, will be tried again",
+                     delivery, delay_ms);
+    }
     settle_add(dispatch->settle, SETTLE_FAIL, delivery, FAIL_DEFER, attempts, delay_ms);
 }
 
@@ -82,7 +83,7 @@ static void bury(struct dispatch *dispatch, struct delivery *delivery, const cha
 }
 
 static void retry_later(struct dispatch *dispatch, const struct station *station, struct delivery *delivery,
-                        const struct verdict *verdict)
+                        enum verdict verdict)
 {
     const struct config_provider *provider = station->provider;
     if (delivery->attempt_number >= provider->max_attempts) {
@@ -99,14 +100,14 @@ static void on_destination(struct dispatch *dispatch, struct station *station, s
     if (delivery->attempt.abort == ABORT_CONTENT) {
         /* The notification is broken, not the provider: nobody else has to wait for it. */
         breaker_on_unused(&station->breaker);
-        defer(dispatch, delivery, &waits, CONTENT_RETRY_MS);
+        defer(dispatch, delivery, WAITS, CONTENT_RETRY_MS);
         return;
     }
     int64_t now = clock_mono_ms();
     if (breaker_on_failure(&station->breaker, now, dispatch_random()))
         say_closed(station, delivery);
     int64_t open_ms = station->breaker.state == BREAKER_OPEN ? station->breaker.until_mono_ms - now : 0;
-    defer(dispatch, delivery, &waits, open_ms > BREAKER_MIN_OPEN_MS ? open_ms : BREAKER_MIN_OPEN_MS);
+    defer(dispatch, delivery, WAITS, open_ms > BREAKER_MIN_OPEN_MS ? open_ms : BREAKER_MIN_OPEN_MS);
     station_wake(station);
 }
 
@@ -119,7 +120,7 @@ static void on_unknown(struct dispatch *dispatch, struct station *station, struc
         settle_add(dispatch->settle, SETTLE_FAIL, delivery, FAIL_UNKNOWN, delivery->attempt_number, 0);
         return;
     }
-    retry_later(dispatch, station, delivery, &sent_again);
+    retry_later(dispatch, station, delivery, SENT_AGAIN);
 }
 
 bool judge_note(const struct delivery *delivery, struct journal_note *ret)
@@ -196,11 +197,11 @@ void judge_delivery(struct dispatch *dispatch, struct delivery *delivery)
         break;
     case OUTCOME_TEMPORARY:
         on_answer(station);
-        retry_later(dispatch, station, delivery, &tried_again);
+        retry_later(dispatch, station, delivery, TRIED_AGAIN);
         break;
     case OUTCOME_THROTTLED:
         on_answer(station);
-        defer(dispatch, delivery, &waits,
+        defer(dispatch, delivery, WAITS,
               attempt->retry_after_ms > 0
                   ? attempt->retry_after_ms
                   : backoff_delay_ms(1, THROTTLED_DEFAULT_MS, THROTTLED_DEFAULT_MS, dispatch_random()));
