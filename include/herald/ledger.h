@@ -240,7 +240,7 @@ typedef void ledger_counts_fn(void *arg, const int64_t counts[3], const struct e
 bool ledger_reap(struct ledger *, unsigned max, ledger_counts_fn *, void *arg, struct err *) MUST_CHECK;
 bool ledger_trim(struct ledger *, int64_t dead_max_age_ms, unsigned dead_max_count, unsigned max,
                  ledger_counts_fn *, void *arg, struct err *) MUST_CHECK;
-/* *err is ERR_INPUT when `to` can't be a lane's name. */
+/* A lane that is paused keeps what it has. *err is ERR_INPUT when `to` can't be a lane's name. */
 bool ledger_move(struct ledger *, const char *from, const char *to, unsigned max, ledger_counts_fn *,
                  void *arg, struct err *) MUST_CHECK;
 /* Ends what waits in a lane that nobody serves and is older than max_age_ms: DEAD no lane. */

@@ -47,13 +47,22 @@ void daemon_write_status(const struct daemon *daemon, char ret[DAEMON_STATUS_BYT
     bool has_maildir = false;
     for (size_t i = 0; i < daemon->config->provider_count; i++)
         has_maildir = has_maildir || daemon->config->providers[i].type == PROVIDER_MAILDIR;
+    char paused[48] = "";
+    size_t paused_count = 0;
+    for (size_t i = 0; i < dispatch_lane_count(daemon->dispatch); i++) {
+        struct dispatch_lane_status lane;
+        dispatch_lane_status(daemon->dispatch, i, &lane);
+        paused_count += lane.is_paused;
+    }
+    if (paused_count > 0)
+        snprintf(paused, sizeof paused, "; lanes paused: %zu", paused_count);
     const char *wants = daemon_wants(daemon);
     const char *what = daemon->is_draining ? "draining" : wants != NULL ? wants : "running";
     snprintf(ret, DAEMON_STATUS_BYTES,
              "%s; received %" PRIu64 " accepted %" PRIu64 " duplicate %" PRIu64 " rejected %" PRIu64
-             " conflict %" PRIu64 " sent %" PRIu64 " dead %" PRIu64 "%s",
+             " conflict %" PRIu64 " sent %" PRIu64 " dead %" PRIu64 "%s%s",
              what, counters->received, counters->accepted, counters->duplicate, counters->rejected,
-             counters->conflict, counters->sent, counters->dead,
+             counters->conflict, counters->sent, counters->dead, paused,
              has_maildir ? "; a maildir provider does NOT deliver" : "");
 }
 

@@ -8,7 +8,7 @@
 #include "herald/reply.h"
 
 #define HEAD 4     /* of the reply: now, dead, unknown, leased */
-#define PER_LANE 5 /* see depth.lua */
+#define PER_LANE 6 /* see depth.lua */
 
 static void on_answer(void *arg, const struct redisReply *reply)
 {

@@ -303,13 +303,15 @@ bool dispatch_free(struct dispatch *dispatch)
     return true;
 }
 
-/* What the breaker knows of a provider survives a reload, where the provider does. */
+/* What the breaker knows of a provider survives a reload, where the provider does; and its pause. */
 static void inherit(struct dispatch *dispatch, struct station **stations, const struct config *config)
 {
     for (size_t i = 0; i < config->provider_count; i++)
         for (size_t j = 0; j < dispatch->station_count; j++)
-            if (strcmp(config->providers[i].name, dispatch->stations[j]->provider->name) == 0)
+            if (strcmp(config->providers[i].name, dispatch->stations[j]->provider->name) == 0) {
                 stations[i]->breaker = dispatch->stations[j]->breaker;
+                stations[i]->is_paused = dispatch->stations[j]->is_paused;
+            }
 }
 
 bool dispatch_reload(struct dispatch *dispatch, struct config *config, struct err *err)
@@ -368,6 +370,13 @@ void dispatch_wake(struct dispatch *dispatch, size_t index)
     station_wake(dispatch->stations[index]);
 }
 
+void dispatch_pause(struct dispatch *dispatch, const char *lane, bool is_paused)
+{
+    for (size_t i = 0; i < dispatch->station_count; i++)
+        if (strcmp(dispatch->stations[i]->provider->name, lane) == 0)
+            station_pause(dispatch->stations[i], is_paused);
+}
+
 void dispatch_tick(struct dispatch *dispatch)
 {
     settle_insist(dispatch->settle);
@@ -416,6 +425,7 @@ void dispatch_lane_status(const struct dispatch *dispatch, size_t index, struct 
         .running = lane_running(station->lane),
         .capacity = lane_capacity(station->lane),
         .breaker = states[station->breaker.state],
+        .is_paused = station->is_paused,
     };
     pace_read(&station->pace, clock_mono_ms(), &ret->pace);
 }

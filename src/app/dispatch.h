@@ -71,6 +71,9 @@ const struct held *dispatch_held(const struct dispatch *dispatch);
 /* Something waits in the lane since now (an accept put it there): claim it when there is room. */
 void dispatch_wake(struct dispatch *dispatch, size_t index);
 
+/* A provider's lane is paused, or not; a name that no provider has is ignored. */
+void dispatch_pause(struct dispatch *dispatch, const char *lane, bool is_paused);
+
 /* Every so often (upkeep): claims for lanes that may have been given work by others, repeats what was not
  * answered. */
 void dispatch_tick(struct dispatch *dispatch);
@@ -90,6 +93,7 @@ struct dispatch_lane_status {
     const char *name;
     size_t held, running, capacity;
     const char *breaker; /* "closed" "open" "half-open" */
+    bool is_paused;
     struct pace_figures pace;
 };
 size_t dispatch_lane_count(const struct dispatch *dispatch);

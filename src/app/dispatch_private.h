@@ -41,6 +41,8 @@ bool station_is_wound_down(const struct station *station);
 void station_close(struct station *station); /* closes the timer; freed when that is done */
 void station_pump(struct station *station);  /* claims if that may get something and there is room */
 void station_wake(struct station *station);  /* something may be due: then pump */
+/* What has not begun is given back, and nothing more is begun; or it goes on. */
+void station_pause(struct station *station, bool is_paused);
 void station_push(struct station *station,
                   struct delivery *delivery); /* takes a leased one: start if needed, then the lane */
 

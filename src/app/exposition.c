@@ -140,6 +140,10 @@ static void write_lanes(struct buffer *ret, const struct vitals *vitals)
             buffer_printf(ret, "herald_lane_breaker{provider=\"%s\",state=\"%s\"} %d\n",
                           vitals->lanes[i].name, breakers[state],
                           strcmp(vitals->lanes[i].breaker, breakers[state]) == 0);
+    head(ret, "herald_lane_paused", "gauge", "1 while an operator has paused the lane: it sends nothing.");
+    for (size_t i = 0; i < vitals->lane_count; i++)
+        buffer_printf(ret, "herald_lane_paused{provider=\"%s\"} %d\n", vitals->lanes[i].name,
+                      vitals->lanes[i].is_paused);
 }
 
 /* Nothing while Redis can't be asked: an old number would look like a standing queue. */

@@ -90,7 +90,7 @@ void station_close(struct station *station)
 unsigned station_room(struct station *station)
 {
     const struct dispatch *dispatch = station->dispatch;
-    if (station->is_winding_down || dispatch->is_draining || !dispatch->is_usable)
+    if (station->is_winding_down || station->is_paused || dispatch->is_draining || !dispatch->is_usable)
         return 0;
     size_t taken = station->held + station->reserved;
     size_t most =
@@ -109,12 +109,12 @@ static void on_started(void *arg, const int *answers, size_t count, const struct
     struct station *station = delivery->lane;
     (void)count;
     FAULT("start-answered");
-    if (err == NULL && answers[0] == 1) {
+    if (err == NULL && answers[0] == 1 && !station->is_paused) {
         delivery->is_started = true;
         lane_push(station->lane, delivery);
         return;
     }
-    /* Another's by now, or nobody knows: either way it must not be sent by us under this lease. */
+    /* Paused, or another's by now, or nobody knows: either way it must not be sent by us under this lease. */
     delivery->attempt.abort = ABORT_STOPPED;
     judge_delivery(station->dispatch, delivery);
 }
@@ -129,7 +129,7 @@ void station_push(struct station *station, struct delivery *delivery)
     station->held_bytes += delivery->bytes_len;
     if (station->breaker.state != BREAKER_CLOSED)
         breaker_on_probe(&station->breaker);
-    if (station->is_winding_down) {
+    if (station->is_winding_down || station->is_paused) {
         delivery->attempt.abort = ABORT_STOPPED;
         judge_delivery(station->dispatch, delivery);
         return;
@@ -264,6 +264,16 @@ void station_pump(struct station *station)
         if (room == 0 || (!is_limited && !is_idle && room < batch) || !claim_some(station, room))
             return;
     }
+}
+
+void station_pause(struct station *station, bool is_paused)
+{
+    bool was_paused = station->is_paused;
+    station->is_paused = is_paused;
+    if (is_paused)
+        lane_give_back(station->lane);
+    else if (was_paused)
+        station_wake(station);
 }
 
 void station_wake(struct station *station)

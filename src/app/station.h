@@ -33,8 +33,9 @@ struct station {
     uint64_t refused[STATION_POLICY_REFUSALS]; /* hashes of the recipients that were refused with 5.7.x since
                                                   the last success */
     unsigned refused_count;
-    bool may_be_due;      /* something waits in Redis, as far as we know */
-    unsigned claims;      /* under way; each has its places in `reserved` */
+    bool may_be_due; /* something waits in Redis, as far as we know */
+    unsigned claims; /* under way; each has its places in `reserved` */
+    bool is_paused; /* by an operator, when last asked: nothing is claimed, and nothing that comes is begun */
     bool is_winding_down; /* its provider is gone or replaced, or we drain */
 };
 

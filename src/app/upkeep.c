@@ -12,6 +12,7 @@
 #include "herald/fault.h"
 #include "herald/log.h"
 #include "herald/reply.h"
+#include "pauses.h"
 
 #define SECOND_MS 1000
 #define REAP_MAX 100 /* a call; the next second takes the next */
@@ -30,6 +31,7 @@
 struct upkeep {
     struct upkeep_options options;
     struct config *config; /* a reference */
+    struct pauses pauses;
     uv_timer_t timer;
     int64_t since_ms;
     char host[HOST_BYTES];
@@ -321,6 +323,7 @@ static void on_timer(uv_timer_t *timer)
     upkeep->options.on_second(upkeep->options.arg);
     if (!upkeep->is_usable)
         return;
+    pauses_ask(&upkeep->pauses, upkeep->config);
     dispatch_tick(upkeep->options.dispatch);
     if (clock_mono_ms() - upkeep->extended_mono_ms >= upkeep->config->lease_ms / 3) {
         upkeep->extended_mono_ms = clock_mono_ms();
@@ -350,6 +353,8 @@ bool upkeep_new(const struct upkeep_options *options, struct upkeep **ret, struc
         return err_set(err, ERR_NOMEM, "out of memory");
     upkeep->options = *options;
     upkeep->config = config_ref(options->config);
+    upkeep->pauses = (struct pauses){
+        .commands = options->commands, .ledger = options->ledger, .dispatch = options->dispatch};
     upkeep->since_ms = clock_wall_ms();
     read_host(upkeep->host);
     uv_timer_init(options->loop, &upkeep->timer);
@@ -384,6 +389,7 @@ void upkeep_on_redis(struct upkeep *upkeep, bool is_usable)
         upkeep->was_listed = false;
         return;
     }
+    pauses_ask(&upkeep->pauses, upkeep->config);
     upkeep->usable_since_mono_ms = clock_mono_ms();
     upkeep->extended_mono_ms = clock_mono_ms();
     heartbeat(upkeep);

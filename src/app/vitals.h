@@ -28,6 +28,7 @@ struct vitals_lane {
     char name[CONFIG_MAX_NAME + 1];
     size_t held, running, capacity;
     const char *breaker; /* static text: "closed" "open" "half-open" */
+    bool is_paused;
 };
 
 struct vitals {

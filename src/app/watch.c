@@ -97,8 +97,11 @@ static void write_lanes(const struct dispatch *dispatch, struct vitals *ret)
     for (size_t i = 0; i < ret->lane_count; i++) {
         struct dispatch_lane_status lane;
         dispatch_lane_status(dispatch, i, &lane);
-        ret->lanes[i] = (struct vitals_lane){
-            .held = lane.held, .running = lane.running, .capacity = lane.capacity, .breaker = lane.breaker};
+        ret->lanes[i] = (struct vitals_lane){.held = lane.held,
+                                             .running = lane.running,
+                                             .capacity = lane.capacity,
+                                             .breaker = lane.breaker,
+                                             .is_paused = lane.is_paused};
         snprintf(ret->lanes[i].name, sizeof ret->lanes[i].name, "%s", lane.name);
     }
 }

@@ -8,6 +8,7 @@
 #include "herald/clock.h"
 #include "herald/log.h"
 #include "herald/reply.h"
+#include "lanes.h"
 #include "record.h"
 #include "text.h"
 
@@ -19,14 +20,42 @@ static const char *to_text(int64_t wall_ms, char ret[CLOCK_RFC3339_BYTES])
     return ret;
 }
 
-/* One sentence that answers "why was it not sent?". */
-static void describe(const struct record *record, unsigned ordinal, char *ret, size_t room)
+/* An event, how much of it is shown, and what its lanes have to do with its waiting. */
+struct view {
+    const struct record *record;
+    bool is_whole;
+    int64_t paused_ms[DELIVERY_MAX_PER_EVENT]; /* since when the lane is, of a delivery that waits; else 0 */
+};
+
+static bool look_at_lanes(const struct context *context, struct view *view, struct err *err)
 {
+    for (size_t i = 0; i < view->record->delivery_count; i++) {
+        const struct ledger_record *delivery = &view->record->deliveries[i];
+        struct lanes lanes;
+        if (strchr("AD", delivery->state) == NULL || strlen(delivery->lane) > CONFIG_MAX_NAME)
+            continue;
+        if (!lanes_read_one(context, delivery->lane, &lanes, err))
+            return false;
+        view->paused_ms[i] = lanes.lanes[0].paused_ms;
+    }
+    return true;
+}
+
+/* One sentence that answers "why was it not sent?". */
+static void describe(const struct view *view, unsigned ordinal, char *ret, size_t room)
+{
+    const struct record *record = view->record;
     const struct ledger_record *delivery = &record->deliveries[ordinal];
     char at[CLOCK_RFC3339_BYTES];
     const char *words = record_last_words(record, ordinal), *reason = record_reason(record, ordinal);
     const char *colon = words[0] != '\0' ? "; " : "";
     int64_t at_ms = record->accepted_ms + delivery->at_ms;
+    if (view->paused_ms[ordinal] > 0) {
+        char since[CLOCK_RFC3339_BYTES];
+        snprintf(ret, room, "waits: its lane is paused since %s; heraldctl resume %s%s%s",
+                 to_text(view->paused_ms[ordinal], since), delivery->lane, colon, words);
+        return;
+    }
     to_text(at_ms, at);
     switch (delivery->state) {
     case 'S':
@@ -130,8 +159,9 @@ static void print_head(const struct record *record)
     delivery_free(delivery);
 }
 
-static void print_text(const struct record *record, bool is_whole)
+static void print_text(const struct view *view)
 {
+    const struct record *record = view->record;
     char at[CLOCK_RFC3339_BYTES], why[480];
     struct story story;
     print_head(record);
@@ -139,7 +169,7 @@ static void print_text(const struct record *record, bool is_whole)
         const struct ledger_record *one = &record->deliveries[i];
         struct delivery *delivery = read_delivery(record, i);
         char masked[LOG_MASKED_BYTES] = "";
-        describe(record, i, why, sizeof why);
+        describe(view, i, why, sizeof why);
         if (delivery != NULL)
             delivery_masked_recipient(delivery, masked);
         printf("  delivery %u  %-9s lane ", i, record_state_name(one->state));
@@ -149,7 +179,7 @@ static void print_text(const struct record *record, bool is_whole)
         fputs("\n              ", stdout);
         text_print(stdout, why);
         putchar('\n');
-        if (is_whole)
+        if (view->is_whole)
             printf("              fence %" PRIu64 ", attempts %u, crashes %u, flags %u, owner %s\n",
                    one->fence, one->attempts, one->crashes, one->flags, one->owner);
         delivery_free(delivery);
@@ -161,7 +191,7 @@ static void print_text(const struct record *record, bool is_whole)
         text_print(stdout, story.lines[i].text);
         putchar('\n');
     }
-    if (!is_whole)
+    if (!view->is_whole)
         return;
     puts(record->payload != NULL ? "  payload" : "  its payload is gone");
     for (char *line = record->payload; line != NULL;) {
@@ -183,21 +213,22 @@ static void print_member(const char *name, const char *text)
     text_json(stdout, text, strlen(text));
 }
 
-static void print_json(const struct record *record, bool is_whole)
+static void print_json(const struct view *view)
 {
+    const struct record *record = view->record;
     char at[CLOCK_RFC3339_BYTES], why[480];
     struct story story;
     printf("{\"event\":\"%s\",\"accepted\":\"%s\",\"deliveries\":[", record->eid,
            to_text(record->accepted_ms, at));
     for (unsigned i = 0; i < record->delivery_count; i++) {
         const struct ledger_record *delivery = &record->deliveries[i];
-        describe(record, i, why, sizeof why);
+        describe(view, i, why, sizeof why);
         printf("%s{\"delivery\":%u,\"state\":\"%s\",\"attempts\":%u,\"crashes\":%u,\"at\":\"%s\"",
                i > 0 ? "," : "", i, record_state_name(delivery->state), delivery->attempts, delivery->crashes,
                to_text(record->accepted_ms + delivery->at_ms, at));
         print_member("lane", delivery->lane);
         print_member("why", why);
-        if (is_whole) {
+        if (view->is_whole) {
             printf(",\"fence\":%" PRIu64 ",\"flags\":%u", delivery->fence, delivery->flags);
             print_member("owner", delivery->owner);
         }
@@ -212,19 +243,24 @@ static void print_json(const struct record *record, bool is_whole)
         putchar('}');
     }
     putchar(']');
-    if (is_whole && record->payload != NULL) {
+    if (view->is_whole && record->payload != NULL) {
         fputs(",\"payload\":", stdout);
         text_json(stdout, record->payload, record->payload_len);
     }
     puts("}");
 }
 
-static void print_record(const struct context *context, const struct record *record, bool is_whole)
+static bool print_record(const struct context *context, const struct record *record, bool is_whole,
+                         struct err *err)
 {
+    struct view view = {.record = record, .is_whole = is_whole};
+    if (!look_at_lanes(context, &view, err))
+        return false;
     if (context->is_json)
-        print_json(record, is_whole);
+        print_json(&view);
     else
-        print_text(record, is_whole);
+        print_text(&view);
+    return true;
 }
 
 /* ── what was refused has no record, but its beginning is kept for a while ── */
@@ -302,9 +338,9 @@ bool command_explain(const struct context *context, int argc, char **argv, struc
         *err = unknown;
         return found > 0;
     }
-    print_record(context, &record, false);
+    bool is_done = print_record(context, &record, false, err);
     record_done(&record);
-    return true;
+    return is_done;
 }
 
 bool command_dead_show(const struct context *context, int argc, char **argv, struct err *err)
@@ -317,9 +353,10 @@ bool command_dead_show(const struct context *context, int argc, char **argv, str
         return false;
     for (size_t i = 0; i < record.delivery_count; i++)
         is_dead = is_dead || record.deliveries[i].state == 'X';
-    if (is_dead)
-        print_record(context, &record, true);
+    bool is_done =
+        is_dead ? print_record(context, &record, true, err)
+                : err_set(err, ERR_INPUT, "nothing of '%s' is dead: heraldctl explain says what became of it",
+                          argv[0]);
     record_done(&record);
-    return is_dead || err_set(err, ERR_INPUT,
-                              "nothing of '%s' is dead: heraldctl explain says what became of it", argv[0]);
+    return is_done;
 }

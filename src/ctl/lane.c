@@ -32,11 +32,12 @@ bool command_lane_list(const struct context *context, int argc, char **argv, str
         if (context->is_json) {
             fputs(i > 0 ? ",{\"lane\":" : "{\"lane\":", stdout);
             text_json(stdout, name, strlen(name));
-            printf(",\"due\":%" PRId64 ",\"again\":%" PRId64 ",\"orphaned\":%s}", due, again,
-                   is_orphaned ? "true" : "false");
+            printf(",\"due\":%" PRId64 ",\"again\":%" PRId64 ",\"orphaned\":%s,\"paused\":%s}", due, again,
+                   is_orphaned ? "true" : "false", lanes.lanes[i].paused_ms > 0 ? "true" : "false");
         } else {
             text_print(stdout, name);
-            printf("  new %" PRId64 "  again %" PRId64 "%s\n", due, again,
+            printf("  new %" PRId64 "  again %" PRId64 "%s%s\n", due, again,
+                   lanes.lanes[i].paused_ms > 0 ? "  PAUSED" : "",
                    is_orphaned ? "  ORPHANED: no provider of this name is configured; heraldctl lane move"
                                : "");
         }
@@ -98,7 +99,8 @@ bool command_lane_move(const struct context *context, int argc, char **argv, str
     do {
         const struct redisReply *reply;
         before = left;
-        if (!client_script(context->client, "move", 3, (const char *[]){from, to, MOVE_STEP}, &reply, err))
+        if (!client_script(context->client, "move", 4, (const char *[]){from, to, MOVE_STEP, "ignore"},
+                           &reply, err))
             return false;
         moved += reply_number(reply_at(reply, 0));
         left = reply_number(reply_at(reply, 1));

@@ -8,7 +8,7 @@
 #include "scan.h"
 
 #define HEAD 4 /* of depth.lua's reply: now, dead, unknown, leased */
-#define PER_LANE 5
+#define PER_LANE 6
 
 static bool add_lane(struct lanes *lanes, const char *name, bool is_configured, struct err *err)
 {
@@ -43,16 +43,13 @@ static bool find(const struct context *context, struct lanes *ret, struct err *e
            scan_keys(context->client, "again:", on_indexes, ret, err);
 }
 
-bool lanes_read(const struct context *context, struct lanes *ret, struct err *err)
+static bool measure(struct client *client, struct lanes *ret, struct err *err)
 {
     const char *names[LANES_MAX];
     const struct redisReply *reply;
-    *ret = (struct lanes){0};
-    if (!find(context, ret, err))
-        return false;
     for (size_t i = 0; i < ret->count; i++)
         names[i] = ret->lanes[i].name;
-    if (!client_script(context->client, "depth", (int)ret->count, names, &reply, err))
+    if (!client_script(client, "depth", (int)ret->count, names, &reply, err))
         return false;
     ret->now_ms = reply_number(reply_at(reply, 0));
     ret->dead = reply_number(reply_at(reply, 1));
@@ -60,10 +57,23 @@ bool lanes_read(const struct context *context, struct lanes *ret, struct err *er
     ret->leased = reply_number(reply_at(reply, 3));
     for (size_t i = 0; i < ret->count; i++) {
         struct lane_depth *lane = &ret->lanes[i];
-        int64_t *const figures[PER_LANE] = {&lane->due, &lane->due_later, &lane->again, &lane->again_later,
-                                            &lane->oldest_ms};
+        int64_t *const figures[PER_LANE] = {&lane->due,         &lane->due_later, &lane->again,
+                                            &lane->again_later, &lane->oldest_ms, &lane->paused_ms};
         for (size_t j = 0; j < PER_LANE; j++)
             *figures[j] = reply_number(reply_at(reply, HEAD + PER_LANE * i + j));
     }
     return true;
+}
+
+bool lanes_read(const struct context *context, struct lanes *ret, struct err *err)
+{
+    *ret = (struct lanes){0};
+    return find(context, ret, err) && measure(context->client, ret, err);
+}
+
+bool lanes_read_one(const struct context *context, const char *name, struct lanes *ret, struct err *err)
+{
+    *ret = (struct lanes){0};
+    return add_lane(ret, name, config_provider(context->config, name) != NULL, err) &&
+           measure(context->client, ret, err);
 }

@@ -21,9 +21,13 @@ struct lanes {
         int64_t due, due_later;     /* new ones: those that could go, and those whose time comes later */
         int64_t again, again_later; /* those that a limit or a failure made wait */
         int64_t oldest_ms;          /* for how long the one that is due longest has been due */
+        int64_t paused_ms;          /* since when it is paused; 0: it is not */
     } lanes[LANES_MAX];             /* the configured ones first */
 };
 
+/* One lane, whether there is such a one or not: `name` is at most CONFIG_MAX_NAME. */
+bool lanes_read_one(const struct context *context, const char *name, struct lanes *ret,
+                    struct err *err) MUST_CHECK;
 bool lanes_read(const struct context *context, struct lanes *ret, struct err *err) MUST_CHECK;
 
 #endif

@@ -150,10 +150,10 @@ static void print_lane_json(const struct instances *instances, const struct lane
     print_string(lane->name);
     printf(":{\"due\":%" PRId64 ",\"again\":%" PRId64 ",\"due_now\":%" PRId64 ",\"due_later\":%" PRId64
            ",\"again_now\":%" PRId64 ",\"again_later\":%" PRId64 ",\"oldest_ms\":%" PRId64
-           ",\"in_flight\":%" PRId64 ",\"orphaned\":%s,\"served_by\":%zu}",
+           ",\"in_flight\":%" PRId64 ",\"orphaned\":%s,\"served_by\":%zu,\"paused_since\":%" PRId64 "}",
            lane->due + lane->due_later, lane->again + lane->again_later, lane->due, lane->due_later,
            lane->again, lane->again_later, lane->oldest_ms, service.in_flight, yes(!lane->is_configured),
-           service.instances);
+           service.instances, lane->paused_ms);
 }
 
 static void print_said(const struct instance *instance, const struct instance_lane *said)
@@ -176,12 +176,17 @@ static void print_lane_text(const struct instances *instances, const struct lane
 {
     struct service service = serving(instances, lane->name);
     struct instance_lane said;
+    char since[CLOCK_RFC3339_BYTES];
     fputs("lane ", stdout);
     text_print(stdout, lane->name);
     if (!lane->is_configured)
         fputs("  ORPHANED: no provider of this name is configured; heraldctl lane move", stdout);
     else if (service.instances == 0)
         fputs("  NOT SERVED: no instance that is alive has it", stdout);
+    if (lane->paused_ms > 0) {
+        clock_rfc3339(lane->paused_ms, since);
+        printf("  PAUSED since %s; heraldctl resume", since);
+    }
     printf("\n  new %" PRId64 " and %" PRId64 " later, again %" PRId64 " and %" PRId64
            " later, in flight %" PRId64,
            lane->due, lane->due_later, lane->again, lane->again_later, service.in_flight);

@@ -289,6 +289,7 @@ bool ledger_move(struct ledger *ledger, const char *from, const char *to, unsign
     ledger_call_text(call, from);
     ledger_call_text(call, to);
     ledger_call_number(call, max);
+    ledger_call_text(call, "heed");
     return ledger_call_send(call, err);
 }
 

@@ -23,6 +23,7 @@ enum script_id {
     SCRIPT_FSCK,
     SCRIPT_REJECT,
     SCRIPT_DEPTH,
+    SCRIPT_PAUSE,
     SCRIPT_COUNT
 };
 

@@ -20,7 +20,7 @@ for i = 1, take_number() do
     local lane = {name = take(), capacity = take_number()}
     lane.limit = provider_limit(take_limit('p:' .. lane.name))
     lane.recipient = take_limit('')
-    lane.is_open = lane.capacity > 0 and
+    lane.is_open = lane.capacity > 0 and pause_of(lane.name) ~= 'paused' and
         #redis.call('ZRANGEBYSCORE', due_key(lane.name), '-inf', now, 'LIMIT', 0, 1) == 0 and
         #redis.call('ZRANGEBYSCORE', again_key(lane.name), '-inf', now, 'LIMIT', 0, 1) == 0
     lanes[i] = lane

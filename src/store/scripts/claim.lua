@@ -5,7 +5,7 @@
 --       provider_limit(3) recipient_limit(3)
 --       notifications, each: name limit(3)
 -- Reply now, limiter errors,
---       wait_ms (the provider's limit; 0: not stopped by it), next due (ms; 0: nothing waits),
+--       wait_ms (the provider's limit; 0: not stopped by it), next due (ms; 0: nothing waits, or it is paused),
 --       claimed {eid ordinal fence attempts crashes accepted content payload ...},
 --       limited {eid ordinal slot scope meta ...},
 --       dead {eid ordinal reason meta ...},
@@ -19,6 +19,10 @@ local notifications = {}
 for _ = 1, take_number() do
     local name = take()
     notifications[name] = take_limit('n:' .. name)
+end
+
+if pause_of(lane) == 'paused' then
+    return {now_text, 0, 0, '0', {}, {}, {}, 0}
 end
 
 local claimed, limited, dead = {}, {}, {}

@@ -1,7 +1,8 @@
 #!lua flags=no-writes
 -- depth: looks and changes nothing: how much waits where, and for how long.
 -- ARGV  lanes      Reply now, dead, unknown, leased, then per lane
---       new and due, new and later, again and due, again and later, for how long the oldest has been due (ms)
+--       new and due, new and later, again and due, again and later, for how long the oldest has been due (ms),
+--       since when the lane is paused (ms, 0: it is not)
 local reply = {now_text, redis.call('ZCARD', dead_key), redis.call('ZCARD', unknown_key),
                redis.call('ZCARD', lease_key)}
 for i = 1, #ARGV do
@@ -16,5 +17,7 @@ for i = 1, #ARGV do
         end
     end
     reply[#reply + 1] = oldest
+    local word, since = pause_of(ARGV[i])
+    reply[#reply + 1] = word == 'paused' and tonumber(since) or 0
 end
 return reply

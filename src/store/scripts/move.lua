@@ -1,10 +1,15 @@
 #!lua flags=allow-oom
 -- move: what waits in one lane waits in another, in the same order: a provider was renamed, or an operator
 -- brings an orphaned lane home.
--- ARGV  from to max      Reply moved, and how many are left; an error if they are one: nothing would get less
-local from, to, max = take(), take(), take_number()
+-- ARGV  from to max pausing(heed|ignore)
+-- Reply moved, and how many are left; an error if they are one: nothing would get less. With `heed` a paused
+-- lane keeps what it has: under its new name it would be sent.
+local from, to, max, pausing = take(), take(), take_number(), take()
 if from == to then
     return redis.error_reply('ERR a lane can not be moved to itself')
+end
+if pausing == 'heed' and pause_of(from) == 'paused' then
+    max = 0
 end
 local moved = 0
 for _, key in ipairs({due_key(from), again_key(from)}) do

@@ -73,6 +73,12 @@ end
 local function again_key(lane)
     return base .. ':again:' .. lane
 end
+-- "paused" or "resumed", and since when (ms, as text), as an operator last said of the lane; or nil. A lane that
+-- is resumed keeps its word, so that one missing here means that Redis lost it.
+local function pause_of(lane)
+    local found = redis.pcall('HMGET', base .. ':paused', lane)
+    return string.match(not found.err and found[1] or '', '^(%l+) (%d+)$')
+end
 local lease_key, dead_key, unknown_key = base .. ':lease', base .. ':dead', base .. ':unknown'
 local dead_bytes_key = base .. ':dead-bytes'
 

@@ -306,6 +306,20 @@ Test(ledger_accept, a_foreign_index_key_refuses_the_accept_before_anything_is_wr
     }
 }
 
+Test(ledger_accept, of_a_paused_lane_nothing_is_leased_at_once_and_no_slot_of_a_limit_is_reserved)
+{
+    const struct rate slow = {.count = 1, .period_ms = HOUR_MS, .burst = 1};
+    world_ask("HSET herald:{0}:paused mail %s", "paused 1");
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(accept_order((struct order){.eid = i == 0 ? E1 : E2, .capacity = 5, .recipient = slow})
+                         .targets[0]
+                         .fate,
+                     FATE_WAITS);
+    world_ask("DEL herald:{0}:paused");
+    cr_assert_eq(accept_order((struct order){.eid = E3, .lane = "other", .capacity = 5}).targets[0].fate,
+                 FATE_LEASED);
+}
+
 Test(ledger_accept, a_flushed_script_is_sent_again_with_its_text)
 {
     world_ask("SCRIPT FLUSH");

@@ -122,6 +122,30 @@ Test(ledger_claim, it_stops_after_its_share_of_bytes)
     cr_assert_eq(world_number("ZCARD herald:{0}:due:mail"), 1);
 }
 
+Test(ledger_claim, of_a_paused_lane_it_takes_nothing_and_says_that_nothing_is_to_be_waited_for)
+{
+    accept_order((struct order){.eid = E1});
+    world_ask("HSET herald:{0}:paused mail %s other %s", "paused 1", "resumed 1");
+    struct claimed *claimed = claim((struct claim_call){0});
+    cr_assert_eq(claimed->result.claimed_count, 0);
+    cr_assert_eq(claimed->result.next_due_ms, 0, "else the daemon would ask again at once, for ever");
+    cr_assert_eq(claimed->result.wait_ms, 0);
+    world_ask("HSET herald:{0}:paused mail %s", "resumed 2");
+    cr_assert_eq(claim((struct claim_call){0})->result.claimed_count, 1);
+}
+
+Test(ledger_claim, what_expired_in_a_paused_lane_is_dead_when_it_is_resumed)
+{
+    accept_order((struct order){.eid = E1, .expires_at_ms = world_now_ms() + 1000});
+    world_ask("HSET herald:{0}:paused mail %s", "paused 1");
+    world_advance_ms(2000);
+    cr_assert_eq(claim((struct claim_call){0})->result.dead_count, 0);
+    world_ask("HSET herald:{0}:paused mail %s", "resumed 2");
+    struct claimed *claimed = claim((struct claim_call){0});
+    cr_assert_eq(claimed->result.claimed_count, 0);
+    cr_assert_eq(claimed->result.dead_count, 1);
+}
+
 Test(ledger_claim, other_lanes_are_left_alone)
 {
     accept_order((struct order){.eid = E1, .lane = "other"});

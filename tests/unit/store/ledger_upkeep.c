@@ -1,5 +1,6 @@
 /* reap, replay, drop, cancel, trim, move, bury: what happens to what nobody holds. */
 #include <criterion/criterion.h>
+#include <inttypes.h>
 
 #include "ledger_world.h"
 
@@ -434,4 +435,48 @@ Test(ledger_upkeep, leases_of_others_are_not_ours)
     cr_assert_eq(world_owned(&place, found), 1);
     cr_expect_str_eq(found[0], E1);
     cr_expect_eq(place.last[0], '\0');
+}
+
+/* ── pause ── */
+
+/* What stands there afterwards; the reply is what stood there before. */
+static const char *say(const char *word, const char *at)
+{
+    const char *script = ledger_script("pause", NULL);
+    world_ask("EVAL %s 1 herald:{0} mail %s %s", script, word, at);
+    return world_text("HGET herald:{0}:paused mail");
+}
+
+Test(ledger_upkeep, a_word_on_a_lane_keeps_its_time_and_another_replaces_it)
+{
+    char expected[48];
+    cr_assert_null(say("resumed", ""), "nothing was ever said of it");
+    snprintf(expected, sizeof expected, "paused %" PRId64, world_now_ms());
+    cr_assert_str_eq(say("paused", ""), expected);
+    world_advance_ms(10);
+    cr_assert_str_eq(say("paused", ""), expected);
+    const redisReply *before =
+        world_ask("EVAL %s 1 herald:{0} mail resumed %s", ledger_script("pause", NULL), "");
+    cr_assert_str_eq(before->element[0]->str, "paused");
+    cr_assert_eq(before->element[1]->integer, world_now_ms() - 10);
+    snprintf(expected, sizeof expected, "resumed %" PRId64, world_now_ms());
+    cr_assert_str_eq(world_text("HGET herald:{0}:paused mail"), expected);
+}
+
+Test(ledger_upkeep, what_is_told_again_undoes_no_newer_word)
+{
+    cr_assert_str_eq(say("paused", "1000"), "paused 1000");
+    cr_assert_str_eq(say("resumed", "999"), "paused 1000");
+    cr_assert_str_eq(say("resumed", "1000"), "paused 1000");
+    cr_assert_str_eq(say("resumed", "1001"), "resumed 1001");
+}
+
+Test(ledger_upkeep, a_renamed_lane_that_is_paused_keeps_what_it_has)
+{
+    accept_order((struct order){.eid = E1});
+    say("paused", "");
+    cr_assert_eq(world_move("mail", "post", 10, counts), 0);
+    cr_assert_eq(counts[1], 1);
+    say("resumed", "");
+    cr_assert_eq(world_move("mail", "post", 10, counts), 1);
 }
