@@ -18,4 +18,17 @@ struct rate {
  * expected COUNT/PERIOD …". */
 bool rate_parse(const char *text, struct rate *ret, struct err *err) MUST_CHECK;
 
+/* The other way: "50/1s burst 100", the burst only where it is not the count. */
+#define RATE_TEXT_BYTES 64
+const char *rate_write(const struct rate *rate, char ret[RATE_TEXT_BYTES]);
+
+/* What limits.lua counts with, in microseconds: each sending moves the scope's time ahead by the interval,
+ * and waits while that would be more than the tolerance ahead of now. All zero: no limit. */
+struct rate_gcra {
+    int64_t interval_us;
+    int64_t tolerance_us;
+    int64_t grace_us; /* for how long a reserved slot is good */
+};
+struct rate_gcra rate_gcra(const struct rate *rate);
+
 #endif

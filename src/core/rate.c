@@ -1,10 +1,14 @@
 /* rate.c - "COUNT/PERIOD burst N". Any thread. */
 #include "herald/rate.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define MAX_COUNT 1000000 /* per period and as a burst: GCRA's times stay exact in a script's doubles */
 #define MAX_PERIOD_MS (INT64_C(366) * 86400000) /* as far ahead as sendAt may lie */
+
+#define MAX_TOLERANCE_US (INT64_C(400) * 86400 * 1000000)
 
 /* Digits at *at, which moves behind them; false if there are none, or the number passes `max`. */
 static bool take_number(const char **at, int64_t max, int64_t *ret)
@@ -79,4 +83,37 @@ bool rate_parse(const char *text, struct rate *ret, struct err *err)
                        "the period in ms, s, m, h or d, from 1s to 366d",
                        text, MAX_COUNT);
     return true;
+}
+
+const char *rate_write(const struct rate *rate, char ret[RATE_TEXT_BYTES])
+{
+    static const struct {
+        const char *name;
+        int64_t ms;
+    } units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+    size_t unit = 0;
+    while (rate->period_ms % units[unit].ms != 0)
+        unit++;
+    int used = snprintf(ret, RATE_TEXT_BYTES, "%" PRIu32 "/%" PRId64 "%s", rate->count,
+                        rate->period_ms / units[unit].ms, units[unit].name);
+    if (rate->burst != rate->count)
+        snprintf(ret + used, RATE_TEXT_BYTES - (size_t)used, " burst %" PRIu32, rate->burst);
+    return ret;
+}
+
+struct rate_gcra rate_gcra(const struct rate *rate)
+{
+    if (rate->count == 0)
+        return (struct rate_gcra){0};
+    int64_t period_us = rate->period_ms * 1000;
+    int64_t interval_us = (period_us + rate->count - 1) / rate->count;
+    interval_us += interval_us / 32 + 1;
+    /* A burst that takes more than a year to earn is cut there: Lua's numbers are exact up to 2^53 us. */
+    int64_t burst = rate->burst > 0 ? rate->burst : 1;
+    if (burst > MAX_TOLERANCE_US / interval_us)
+        burst = MAX_TOLERANCE_US / interval_us;
+    /* A slot is good for one interval, and for a quarter of the slack that the longer interval makes. */
+    return (struct rate_gcra){.interval_us = interval_us,
+                              .tolerance_us = interval_us * burst,
+                              .grace_us = interval_us + period_us / 128};
 }

@@ -63,6 +63,7 @@ bool command_unknown_drop(const struct context *context, int argc, char **argv, 
 bool command_cancel(const struct context *context, int argc, char **argv, struct err *err);
 bool command_pause(const struct context *context, int argc, char **argv, struct err *err);
 bool command_resume(const struct context *context, int argc, char **argv, struct err *err);
+bool command_limits(const struct context *context, int argc, char **argv, struct err *err);
 bool command_lane_list(const struct context *context, int argc, char **argv, struct err *err);
 bool command_lane_move(const struct context *context, int argc, char **argv, struct err *err);
 bool command_fsck(const struct context *context, int argc, char **argv, struct err *err);

@@ -31,6 +31,8 @@ static const struct command commands[] = {
     {"unknown drop", "[ID]", "take them as sent: forget them and the personal data they hold", 0, 1, SELECTED,
      true, command_unknown_drop},
     {"cancel", "ID", "do not send what still waits of an event", 1, 1, OPTION_ANY, true, command_cancel},
+    {"limits", "", "each limit: how much is used, and whom it makes wait (20 unless --limit says more)", 0, 0,
+     OPTION_LIMIT, true, command_limits},
     {"pause", "LANE",
      "nothing more of a lane is sent, by any instance, until it is resumed; what comes waits", 1, 1,
      OPTION_ANY, true, command_pause},

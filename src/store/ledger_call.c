@@ -15,7 +15,6 @@
 
 #define HEAD_BYTES 256 /* "*N EVALSHA <sha> 1 <key>": under 200 */
 /* more than the longest period, 366 days, with its slack */
-#define MAX_TOLERANCE_US (INT64_C(400) * 86400 * 1000000)
 /* of one call: a batch of the largest events fits many times */
 #define CALL_MAX_BYTES (LINK_MAX_OUTPUT / 2)
 
@@ -66,23 +65,10 @@ void ledger_call_number(struct ledger_call *call, int64_t number)
 
 void ledger_call_rate(struct ledger_call *call, const struct rate *rate)
 {
-    if (rate->count == 0) {
-        ledger_call_number(call, 0);
-        ledger_call_number(call, 0);
-        ledger_call_number(call, 0);
-        return;
-    }
-    int64_t period_us = rate->period_ms * 1000;
-    int64_t interval_us = (period_us + rate->count - 1) / rate->count;
-    interval_us += interval_us / 32 + 1;
-    /* A burst that takes more than a year to earn is cut there: Lua's numbers are exact up to 2^53 us. */
-    int64_t burst = rate->burst > 0 ? rate->burst : 1;
-    if (burst > MAX_TOLERANCE_US / interval_us)
-        burst = MAX_TOLERANCE_US / interval_us;
-    ledger_call_number(call, interval_us);
-    ledger_call_number(call, interval_us * burst);
-    /* A slot is good for one interval, and for a quarter of the slack that the longer interval makes. */
-    ledger_call_number(call, interval_us + period_us / 128);
+    struct rate_gcra gcra = rate_gcra(rate);
+    ledger_call_number(call, gcra.interval_us);
+    ledger_call_number(call, gcra.tolerance_us);
+    ledger_call_number(call, gcra.grace_us);
 }
 
 /* Whether Redis will take the same call later: it is starting, read-only, full, or busy. */

@@ -367,7 +367,7 @@ class Lanes(OperatorCase):
         self.daemon.config.write_text(old.replace("[provider mail]", "[provider post]"))
         lanes = {lane["lane"]: lane for lane in self.json("lane", "list")["lanes"]}
         self.assertEqual(lanes["mail"], {"lane": "mail", "due": 130, "again": 0, "orphaned": True, "paused": False})
-        self.assertEqual(lanes["post"], {"lane": "post", "due": 0, "again": 0, "orphaned": False})
+        self.assertEqual(lanes["post"], {"lane": "post", "due": 0, "again": 0, "orphaned": False, "paused": False})
         self.assertIn("mail  new 130  again 0  ORPHANED", self.ctl("lane", "list"))
         # A hundred strays in front are removed, and do not end it.
         for number in range(100):

@@ -46,6 +46,7 @@ on_unknown = hold
 was = post
 connections = 2
 backoff_base = 1s
+rate = 1000/1s
 """
 
 LINE = re.compile(rb'^[\d.]+ \[\d+ (\S+)\] (.*)$', re.S)
@@ -207,7 +208,7 @@ class Rights(herald.TestCase):
         shop.publish("order:confirmed", herald.order(6, sendAt=herald.rfc3339(time.time() + 3600)))
         daemon.log.wait_event("event.accepted", order_id="o-6")
         self.plant_waiting("mails", "1" * 24)
-        for arguments in (["status"], ["pause", "mail"], ["resume", "mail"], ["lane", "list"], ["lane", "move", "mails", "mail", "--yes"], ["fsck"],
+        for arguments in (["status"], ["pause", "mail"], ["resume", "mail"], ["limits"], ["lane", "list"], ["lane", "move", "mails", "mail", "--yes"], ["fsck"],
                           ["dead", "list", "--newer", "1h"], ["dead", "show", "o-5"], ["dead", "replay", "--all", "--yes"],
                           ["dead", "drop", "o-5", "--yes"], ["cancel", "o-6"], ["explain", "o-99"], ["users", "import", users]):
             done = self.world.ctl(*arguments, config=daemon.config, check=False)

@@ -93,3 +93,32 @@ Test(rate, the_complaint_repeats_the_value_up_to_forty_bytes)
     cr_assert_not(rate_parse("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxyyyyyyyyy", &rate, &err));
     cr_assert_null(strchr(err.text, 'y'));
 }
+
+Test(rate, what_is_written_is_read_as_the_same)
+{
+    static const char *const rows[][2] = {{"50/1s burst 100", "50/1s burst 100"},
+                                          {"20/60m", "20/1h"},
+                                          {"1/1500ms", "1/1500ms"},
+                                          {"7/d burst 7", "7/1d"},
+                                          {"1000000/366d burst 1000000", "1000000/366d"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct rate rate = {0}, again = {0};
+        struct err err;
+        char text[RATE_TEXT_BYTES];
+        cr_assert(rate_parse(rows[i][0], &rate, &err));
+        cr_expect_str_eq(rate_write(&rate, text), rows[i][1]);
+        cr_assert(rate_parse(text, &again, &err));
+        cr_expect_eq(memcmp(&rate, &again, sizeof rate), 0, "%s", text);
+    }
+}
+
+Test(rate, the_counting_is_a_32nd_slower_than_asked_for_and_bursts_end_at_a_year)
+{
+    struct rate_gcra gcra = rate_gcra(&(struct rate){.count = 10, .period_ms = 1000, .burst = 5});
+    cr_expect_eq(gcra.interval_us, 100000 + 3125 + 1);
+    cr_expect_eq(gcra.tolerance_us, 5 * gcra.interval_us);
+    cr_expect_eq(gcra.grace_us, gcra.interval_us + 7812);
+    gcra = rate_gcra(&(struct rate){.count = 1, .period_ms = INT64_C(86400000), .burst = 1000000});
+    cr_expect_leq(gcra.tolerance_us, INT64_C(400) * 86400 * 1000000);
+    cr_expect_eq(rate_gcra(&(struct rate){0}).interval_us, 0);
+}
