@@ -48,17 +48,21 @@ bool instance_lane(const struct instance *instance, const char *lane, struct ins
     return true;
 }
 
-/* Takes the text. */
-static bool read_one(const char *name, char *text, size_t len, int64_t now_ms, struct instance *ret,
-                     struct err *err)
+static bool read_one(const char *name, const char *words, size_t len, int64_t now_ms, struct instance *ret)
 {
-    struct instance one = {.text = text};
-    if (!json_parse(text, len, &one.json, err))
+    struct err ignored;
+    struct json json;
+    char *text = strndup(words, len);
+    if (text == NULL || !json_parse(text, len, &json, &ignored)) {
+        free(text);
         return false;
-    if (one.json.tokens[0].type != JSON_OBJECT) {
-        json_done(&one.json);
-        return err_set(err, ERR_INPUT, "no object");
     }
+    if (json.tokens[0].type != JSON_OBJECT) {
+        json_done(&json);
+        free(text);
+        return false;
+    }
+    struct instance one = {.text = text, .json = json};
     snprintf(one.name, sizeof one.name, "%s", name);
     copy_text(&one.json, 0, "incarnation", one.incarnation, sizeof one.incarnation);
     copy_text(&one.json, 0, "host", one.host, sizeof one.host);
@@ -103,15 +107,11 @@ bool instances_read(struct client *client, int64_t now_ms, struct instances *ret
         size_t len = 0;
         const char *name = reply_text(reply_at(reply, i), NULL),
                    *words = reply_text(reply_at(reply, i + 1), &len);
-        struct err ignored;
-        char *text = words != NULL && ret->count < INSTANCES_MAX ? strndup(words, len) : NULL;
-        if (name != NULL && text != NULL &&
-            read_one(name, text, len, now_ms, &ret->list[ret->count], &ignored)) {
+        if (name != NULL && words != NULL && ret->count < INSTANCES_MAX &&
+            read_one(name, words, len, now_ms, &ret->list[ret->count]))
             ret->count++;
-        } else {
-            free(text);
+        else
             ret->left_out++;
-        }
     }
     if (read_standing(client, ret, err))
         return true;

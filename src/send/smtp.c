@@ -249,6 +249,12 @@ static void conclude(struct smtp *smtp, CURLcode code, struct attempt *attempt)
         if (smtp->dialogue.is_refused || is_late_yes)
             attempt->transport = TRANSPORT_OK; /* a clear answer: the dialogue ran to its end */
     }
+    if (attempt->transport != TRANSPORT_OK && attempt->stage < STAGE_FINAL && attempt->code < 400) {
+        /* The last reply was a yes to what came before. Its code tells how far we got; past TLS that counts.
+         */
+        attempt->code = attempt->transport == TRANSPORT_TLS ? 0 : attempt->code;
+        attempt->enhanced[0] = attempt->reply[0] = '\0';
+    }
     transfer_explain(&smtp->transfer, code, attempt);
 }
 

@@ -165,11 +165,19 @@ enum attempt_transport transfer_result(CURL *easy, const struct transfer *transf
     }
 }
 
+/* Of an attempt without a reply that says more. libcurl asks for STARTTLS only where EHLO offers it. */
+static const char *words_for(const struct transfer *transfer, CURLcode code)
+{
+    if (code == CURLE_USE_SSL_FAILED)
+        return "STARTTLS not offered";
+    return transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(code);
+}
+
 void transfer_explain(const struct transfer *transfer, CURLcode code, struct attempt *attempt)
 {
     if (attempt->reply[0] != '\0')
         return;
-    const char *words = transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(code);
+    const char *words = words_for(transfer, code);
     worker_note(attempt, words, strlen(words));
 }
 
@@ -184,9 +192,10 @@ bool transfer_probe(CURL *easy, struct transfer *transfer, struct delivery *deli
     transfer->delivery = NULL;
     if (code == CURLE_OK)
         return true;
-    const char *words = transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(code);
+    const char *words = words_for(transfer, code);
     if (attempt->code < 400)
-        return err_set(err, ERR_TRANSIENT, "%s", words);
+        return err_set(err, ERR_TRANSIENT, "%s%s",
+                       transfer_result(easy, transfer, code) == TRANSPORT_TLS ? "tls: " : "", words);
     return err_set(err, ERR_TRANSIENT, "%s: %d %s", words, attempt->code, attempt->reply);
 }
 

@@ -516,6 +516,8 @@ Test(smtp, a_certificate_that_nobody_vouches_for_is_a_tls_failure)
     connect_to("smtp", "127.0.0.1", "starttls = required");
     struct attempt attempt = send_to("ann@shop.example");
     cr_expect_eq(attempt.transport, TRANSPORT_TLS, "%d %s", attempt.transport, attempt.reply);
+    cr_expect_eq(attempt.code, 0, "220 go ahead is no reason");
+    cr_expect(strstr(attempt.reply, "certificate") != NULL, "%s", attempt.reply);
     EXPECT_CLASS(attempt, OUTCOME_DESTINATION);
     cr_expect_not(file_has("commands", "MAIL"));
 }
@@ -526,8 +528,21 @@ Test(smtp, a_server_without_starttls_gets_nothing_where_it_is_required)
     connect_to("smtp", "127.0.0.1", "starttls = required");
     struct attempt attempt = send_to("ann@shop.example");
     cr_expect_eq(attempt.transport, TRANSPORT_TLS, "%d %s", attempt.transport, attempt.reply);
+    cr_expect_eq(attempt.code, 0);
+    cr_expect_str_eq(attempt.reply, "STARTTLS not offered");
     EXPECT_CLASS(attempt, OUTCOME_DESTINATION);
     cr_expect_not(file_has("commands", "MAIL"));
+}
+
+Test(smtp, a_server_that_offers_starttls_and_refuses_it_is_quoted)
+{
+    serve_tls("{\"sequence\": {\"starttls\": [\"454 4.7.0 TLS not available\"]}}", NULL, NULL);
+    connect_to("smtp", "127.0.0.1", "starttls = required");
+    struct attempt attempt = send_to("ann@shop.example");
+    cr_expect_eq(attempt.transport, TRANSPORT_TLS, "%d %s", attempt.transport, attempt.reply);
+    cr_expect_eq(attempt.code, 454);
+    cr_expect_str_eq(attempt.reply, "4.7.0 TLS not available");
+    EXPECT_CLASS(attempt, OUTCOME_DESTINATION);
 }
 
 Test(smtp, a_wrong_password_is_the_lanes_trouble)
