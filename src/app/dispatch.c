@@ -310,6 +310,7 @@ static void inherit(struct dispatch *dispatch, struct station **stations, const 
         for (size_t j = 0; j < dispatch->station_count; j++)
             if (strcmp(config->providers[i].name, dispatch->stations[j]->provider->name) == 0) {
                 stations[i]->breaker = dispatch->stations[j]->breaker;
+                memcpy(stations[i]->trouble, dispatch->stations[j]->trouble, sizeof stations[i]->trouble);
                 stations[i]->is_paused = dispatch->stations[j]->is_paused;
             }
 }
@@ -425,6 +426,7 @@ void dispatch_lane_status(const struct dispatch *dispatch, size_t index, struct 
         .running = lane_running(station->lane),
         .capacity = lane_capacity(station->lane),
         .breaker = states[station->breaker.state],
+        .trouble = station->breaker.state != BREAKER_CLOSED ? station->trouble : "",
         .is_paused = station->is_paused,
     };
     pace_read(&station->pace, clock_mono_ms(), &ret->pace);

@@ -93,6 +93,7 @@ struct dispatch_lane_status {
     const char *name;
     size_t held, running, capacity;
     const char *breaker; /* "closed" "open" "half-open" */
+    const char *trouble; /* why it is not closed; borrowed until the next turn of the loop */
     bool is_paused;
     struct pace_figures pace;
 };

@@ -13,8 +13,11 @@
 #define THROTTLED_DEFAULT_MS 15000 /* where the provider does not say how long */
 #define CONTENT_RETRY_MS 60000     /* a missing template: an operator has to act, a minute is soon enough */
 
-static void say_closed(const struct station *station, const struct delivery *delivery)
+static void say_closed(struct station *station, const struct delivery *delivery)
 {
+    const struct attempt *attempt = &delivery->attempt;
+    snprintf(station->trouble, sizeof station->trouble, "%s%s%s", delivery->outcome.reason,
+             attempt->reply[0] != '\0' ? ": " : "", attempt->reply);
     const struct log_field none = {.type = LOG_NONE};
     LOG(LOG_LEVEL_WARNING, "lane.closed",
         "the provider fails: nothing is sent to it until it answers a probe",

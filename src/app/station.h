@@ -11,10 +11,13 @@
 #include "herald/config.h"
 #include "herald/delivery.h"
 #include "herald/lane.h"
+#include "herald/outcome.h"
 #include "pace.h"
 
 /* 5.7.x for so many different recipients in a row is about us, not about them */
 #define STATION_POLICY_REFUSALS 5
+
+#define STATION_TROUBLE_BYTES (ATTEMPT_REPLY_BYTES + 64)
 
 struct dispatch;
 
@@ -25,6 +28,7 @@ struct station {
     const struct config_provider *provider; /* of that snapshot */
     struct lane *lane;                      /* owned */
     struct breaker breaker;
+    char trouble[STATION_TROUBLE_BYTES]; /* what the breaker opened for, and the provider's words */
     struct pace pace;
     uv_timer_t timer; /* the next moment at which a claim may get something */
     size_t held;      /* in the lane, or waiting for `start`'s answer */

@@ -10,6 +10,7 @@
 #include "herald/buffer.h"
 #include "herald/clock.h"
 #include "herald/fault.h"
+#include "herald/json.h"
 #include "herald/log.h"
 #include "herald/reply.h"
 #include "pauses.h"
@@ -145,9 +146,11 @@ static void write_status(struct upkeep *upkeep, struct buffer *ret)
         dispatch_lane_status(upkeep->options.dispatch, i, &lane);
         buffer_printf(ret,
                       "%s\"%s\":{\"held\":%zu,\"running\":%zu,\"capacity\":%zu,\"breaker\":\"%s\","
-                      "\"per_second\":%.2f,\"p99_us\":%" PRId64 "}",
+                      "\"per_second\":%.2f,\"p99_us\":%" PRId64 ",\"trouble\":\"",
                       i > 0 ? "," : "", lane.name, lane.held, lane.running, lane.capacity, lane.breaker,
                       lane.pace.per_second, lane.pace.p99_us == INT64_MAX ? INT64_C(-1) : lane.pace.p99_us);
+        json_escape(lane.trouble, strlen(lane.trouble), ret);
+        buffer_text(ret, "\"}");
     }
     buffer_text(ret, "}}");
 }

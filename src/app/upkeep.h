@@ -10,6 +10,7 @@
  *     since at                             when it began and when it said this, ms
  *     received ... gaps                    counts since it began (counters.h)
  *     lanes: per lane  held running capacity breaker
+ *                      trouble             why the breaker is not closed, "" while it is
  *                      per_second p99_us   of the last half minute to minute (pace.h); p99_us -1: past five
  *                                          minutes
  */
@@ -29,7 +30,8 @@
 #include "herald/link.h"
 #include "recall.h"
 
-#define UPKEEP_STATUS_BYTES (64 * 1024) /* 64 lanes of under 200 bytes each, and the rest under 2,000 */
+#define UPKEEP_STATUS_BYTES (64 * 1024) /* 64 lanes: under 200 bytes and twice 264 of words; 2,000 the rest  \
+                                         */
 
 struct upkeep;
 

@@ -45,6 +45,7 @@ bool instance_lane(const struct instance *instance, const char *lane, struct ins
                                   .per_second = number_of(json, at, "per_second"),
                                   .p99_us = (int64_t)number_of(json, at, "p99_us")};
     copy_text(json, at, "breaker", ret->breaker, sizeof ret->breaker);
+    copy_text(json, at, "trouble", ret->trouble, sizeof ret->trouble);
     return true;
 }
 

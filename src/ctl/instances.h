@@ -9,6 +9,7 @@
 #include "herald/client.h"
 #include "herald/err.h"
 #include "herald/json.h"
+#include "herald/outcome.h"
 
 #define INSTANCES_MAX 64
 #define INSTANCE_FRESH_MS 20000 /* a heartbeat comes every five seconds; who missed three is dead */
@@ -37,6 +38,8 @@ int64_t instance_number(const struct instance *instance, const char *name);
 struct instance_lane {
     int64_t held, running, capacity;
     char breaker[16];
+    char
+        trouble[ATTEMPT_REPLY_BYTES + 64]; /* why it is not closed, in the provider's words; "" while it is */
     double per_second;
     int64_t p99_us; /* an upper bound; 0: nothing was done of late, -1: past five minutes */
 };

@@ -162,6 +162,8 @@ static void print_said(const struct instance *instance, const struct instance_la
     text_print(stdout, instance->name);
     fputs(": breaker ", stdout);
     text_print(stdout, said->breaker);
+    fputs(said->trouble[0] != '\0' ? " for " : "", stdout);
+    text_print(stdout, said->trouble);
     printf(", in flight %" PRId64 " (%" PRId64 " with the provider) of %" PRId64 ", %.1f attempts/s, p99 ",
            said->held, said->running, said->capacity, said->per_second);
     if (said->p99_us == 0)

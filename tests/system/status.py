@@ -90,7 +90,20 @@ class Status(herald.TestCase):
         hanging.kill()
         self.daemon.log.wait_event("lane.closed", timeout=30)
         self.until(lambda: self.instance()["lanes"]["mail"]["breaker"] != "closed", "an open breaker")
-        self.assertRegex(self.ctl("status"), r"breaker (open|half-open)")
+        self.assertRegex(self.ctl("status"), r"breaker (open|half-open) for (connect|broken connection): \w.*, in flight")
+
+    def test_a_server_without_the_encryption_that_is_asked_for_is_named_as_such_everywhere(self):
+        self.start(self.smtp.url + "\nstarttls = required")
+        for number in range(5):
+            self.publish(number)
+        self.daemon.log.wait_event("lane.closed", reason="tls", reply="STARTTLS not offered", timeout=30)
+        self.until(lambda: self.instance()["lanes"]["mail"]["trouble"] == "tls: STARTTLS not offered", "the trouble")
+        self.assertRegex(self.ctl("status"), r"breaker (open|half-open) for tls: STARTTLS not offered, in flight")
+        self.assertRegex(self.ctl("explain", "o-0"), r"next try at \S+, attempts so far: 0; retry, next at .*: tls: STARTTLS not offered")
+        check = self.world.process("check", [herald.HERALDD, "--config", self.daemon.config, "--check", "--connect"])
+        self.wait(lambda: not check.is_running(), 20, "the check")
+        self.assertIn("tls: STARTTLS not offered", check.tail())
+        self.assertEqual(self.smtp.commands("MAIL"), [])
 
     def test_who_took_its_leave_is_stopped_and_who_fell_silent_is_dead_and_what_waits_is_shown_without_them(self):
         self.start()
