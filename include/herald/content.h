@@ -43,16 +43,17 @@ bool content_has(const struct content *content, enum content_part part);
  * is chosen per set of parts: by the first that has CONTENT_SUBJECT for mail parts, and by the part itself
  * for the others, so that no mail mixes two. A subject is made one line, each run of white space one space. A
  * JSON part's output is checked to be JSON. As in template_render, `data` is one thread's at a time. False
- * leaves *ret as it was: ERR_CONFIG if that language doesn't have the part, ERR_PERMANENT if rendering fails
- * on this data. */
+ * leaves *ret as it was: ERR_CONFIG if that language doesn't have the part or what it makes is not JSON,
+ * which a better template mends; ERR_PERMANENT if rendering fails on this data. */
 bool content_render(const struct content *content, enum content_part part, const char *locale,
                     struct json_object *data, struct buffer *ret, struct err *err) MUST_CHECK;
 /* Whether content_render would find the part in that language. */
 bool content_has_in(const struct content *content, enum content_part part, const char *locale);
 
 /* What is no mistake and yet hardly meant: a file or directory in `dir` that no template's name fits, so that
- * nobody reads it (names with a dot in front are passed over), and a subject that is empty whatever the data.
- * `contents` are those of all notifications. The text goes on behind the path. Blocks on files. */
+ * nobody reads it (names with a dot in front are passed over), a subject that is empty whatever the data, and
+ * a JSON part that makes no JSON of a sample. `contents` are those of all notifications. The text goes on
+ * behind the path. Blocks on files. */
 typedef void content_doubt_fn(void *arg, const char *path, const char *text);
 void content_each_doubt(const char *dir, const struct content *const *contents, size_t count,
                         content_doubt_fn *on_doubt, void *arg);

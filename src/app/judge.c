@@ -11,7 +11,10 @@
 #include "herald/log.h"
 
 #define THROTTLED_DEFAULT_MS 15000 /* where the provider does not say how long */
-#define CONTENT_RETRY_MS 60000     /* a missing template: an operator has to act, a minute is soon enough */
+/* Between two tries with a template that is missing or makes no JSON: an operator has to act. In time for one
+ * who does at once, and rarer for one who sleeps. */
+#define CONTENT_RETRY_MIN_MS INT64_C(60000)
+#define CONTENT_RETRY_MAX_MS INT64_C(900000)
 
 static void say_closed(struct station *station, const struct delivery *delivery)
 {
@@ -98,12 +101,23 @@ static void retry_later(struct dispatch *dispatch, const struct station *station
                            dispatch_random()));
 }
 
+/* A quarter of its age: no attempt is counted that a backoff could count by. */
+static int64_t content_delay_ms(const struct delivery *delivery)
+{
+    int64_t from_ms =
+        delivery->send_at_ms > delivery->accepted_ms ? delivery->send_at_ms : delivery->accepted_ms;
+    int64_t delay_ms = (clock_wall_ms() - from_ms) / 4;
+    return delay_ms < CONTENT_RETRY_MIN_MS   ? CONTENT_RETRY_MIN_MS
+           : delay_ms > CONTENT_RETRY_MAX_MS ? CONTENT_RETRY_MAX_MS
+                                             : delay_ms;
+}
+
 static void on_destination(struct dispatch *dispatch, struct station *station, struct delivery *delivery)
 {
     if (delivery->attempt.abort == ABORT_CONTENT) {
         /* The notification is broken, not the provider: nobody else has to wait for it. */
         breaker_on_unused(&station->breaker);
-        defer(dispatch, delivery, WAITS, CONTENT_RETRY_MS);
+        defer(dispatch, delivery, WAITS, content_delay_ms(delivery));
         return;
     }
     int64_t now = clock_mono_ms();

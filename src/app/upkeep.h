@@ -30,8 +30,8 @@
 #include "herald/link.h"
 #include "recall.h"
 
-#define UPKEEP_STATUS_BYTES (64 * 1024) /* 64 lanes: under 200 bytes and twice 264 of words; 2,000 the rest  \
-                                         */
+/* of 64 lanes each under 200 bytes and twice 264 of words; of the rest 2,000 */
+#define UPKEEP_STATUS_BYTES (64 * 1024)
 
 struct upkeep;
 

@@ -133,8 +133,9 @@ static bool check_json(const struct template *template, const struct buffer *tex
     struct json json;
 
     if (!json_parse(text->data + start, text->len - start, &json, err)) {
+        /* Values are escaped, so it is the template that doesn't hold for this data; and it can be mended. */
         if (err->kind == ERR_INPUT)
-            err->kind = ERR_PERMANENT;
+            err->kind = ERR_CONFIG;
         return err_wrap(err, "%s: the result isn't JSON", template->name);
     }
     json_done(&json);

@@ -122,5 +122,6 @@ void content_each_doubt(const char *dir, const struct content *const *contents, 
             if (subject != NULL && is_blank(subject))
                 on_doubt(arg, subject->name, "is empty: these mails have no subject");
         }
+        content_try(contents[i], on_doubt, arg);
     }
 }

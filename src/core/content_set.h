@@ -50,4 +50,7 @@ const struct language *content_find_language(const struct content *content, cons
 const struct partial *content_find_partial(const struct content *content, const struct content_kind *kind,
                                            const char *name);
 
+/* content_sample.c: complains of what would make no JSON of a sample; see content_each_doubt. */
+void content_try(const struct content *content, content_doubt_fn *on_doubt, void *arg);
+
 #endif

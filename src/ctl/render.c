@@ -74,6 +74,8 @@ static bool render_target(const struct config_notification *notification, const 
         delivery->config = config_ref((struct config *)config);
         is_done = render_delivery(delivery, &out, err);
         config_unref(delivery->config);
+        if (!is_done && err->kind == ERR_CONFIG)
+            err->kind = ERR_PERMANENT; /* a template's fault, not the command line's */
     }
     if (is_done)
         printf("%s%s", out.data, out.len > 0 && out.data[out.len - 1] == '\n' ? "" : "\n");

@@ -1,18 +1,26 @@
 /* text.c - see text.h. */
 #include "text.h"
 
+#include <string.h>
+
+#define ELLIPSIS "\xe2\x80\xa6" /* log_mask's */
+
 #include "herald/utf8.h"
 
 void text_print(FILE *file, const char *text)
 {
     for (; *text != '\0'; text++) {
         unsigned char byte = (unsigned char)*text;
-        if (byte == '\\')
+        if (byte == '\\') {
             fputs("\\\\", file);
-        else if (byte >= 0x20 && byte < 0x7f)
+        } else if (strncmp(text, ELLIPSIS, strlen(ELLIPSIS)) == 0) {
+            fputs("...", file);
+            text += strlen(ELLIPSIS) - 1;
+        } else if (byte >= 0x20 && byte < 0x7f) {
             fputc(byte, file);
-        else
+        } else {
             fprintf(file, "\\x%02x", byte);
+        }
     }
 }
 

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* Printable ASCII as it is, anything else as \xNN and a backslash as \\: nothing moves a cursor, hides or
- * turns round. */
+/* Printable ASCII as it is, an ellipsis as three dots, anything else as \xNN and a backslash as \\: nothing
+ * moves a cursor, hides or turns round. */
 void text_print(FILE *file, const char *text);
 
 /* A JSON string with its quotes: valid whatever the bytes are, and without controls. */

@@ -179,6 +179,27 @@ class Explain(herald.TestCase):
         self.assertRegex(self.ctl("explain", "refused"), f"^refused at {AT}, from source bills: .*userId")
         self.assertIn("id dead  source orders  notification order-confirmed", self.ctl("explain", "dead"))
 
+    def test_a_template_that_makes_no_json_waits_for_a_better_one(self):
+        push = self.world.templates / "order-confirmed/push.json"
+        good = push.read_text()
+        push.write_text('{"title": "{{orderId}}", "total": {{total}}}')
+        self.daemon.reload()
+        self.daemon.log.wait_event("config.reloaded")
+        herald.store_user(self.client, "u-app", push=[{"provider": "app", "token": "token-of-u-app"}])
+        self.publish("broken", "u-app")
+        [line] = self.daemon.log.wait_event("delivery.retry", order_id="broken")
+        self.assertEqual((line["reason"], line["wait_ms"], line["level"]), ("content", 60000, "warning"))
+        self.assertIn(f"{push}: the result isn't JSON: at byte 29"[-60:], line["reply"])
+        self.check("broken", "deferred", f"next try at {AT}, attempts so far: 0; retry, next at {AT}: content: .*isn't JSON: at byte 29.*",
+                   "- skipped email: no address", f"0 retry, next at {AT}: content: .*isn't JSON: at byte 29.*")
+        self.assertIn("to tok...", self.ctl("explain", "broken"))
+        push.write_text(good)
+        self.daemon.reload()
+        self.daemon.log.wait_event("config.reloaded", n=2)
+        [eid] = herald.State(self.client).events()
+        self.client.call("ZADD", herald.State(self.client).key("again:app"), 1, f"{eid}:0")  # its minute is over
+        self.assertEqual(self.daemon.log.wait_event("delivery.sent", order_id="broken")[0]["attempt"], 1)
+
     def test_a_long_story_says_that_its_beginning_is_gone_and_keeps_its_order(self):
         self.publish("many")
         self.sent_at("many")

@@ -185,9 +185,10 @@ class Service(herald.TestCase):
         done = check()
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertIn("warning: there is no [source]: nothing is listened to", done.stdout)
-        for name in ("mail/subject.txt", "mail/body.txt", "mail/body.txt.orig"):
+        for name, text in (("mail/subject.txt", ""), ("mail/body.txt", "Hello\n"), ("mail/body.txt.orig", "Hello\n"),
+                           ("mail/push.json", '{"title": "{{orderId}}",\n{{#total}}"total": {{total}}{{/total}}}')):
             (templates / name).parent.mkdir(parents=True, exist_ok=True)
-            (templates / name).write_text("" if "subject" in name else "Hello\n")
+            (templates / name).write_text(text)
         (self.world.folder / "secret").write_text("hunter2 \n")
         config.write_text("[herald]\ntemplates = doubts\n[redis]\npassword_file = secret\n[notification mail]\nchannels = email\n"
                           "[provider smtp]\nchannel = email\nurl = smtp://127.0.0.1\nfrom = a@example.org\n"
@@ -198,12 +199,13 @@ class Service(herald.TestCase):
         for expected in ("there is no [source]", "[notification mail] no source makes it",
                          "[redis] its password begins or ends with a space", "[provider smtp] its password begins",
                          f"{templates}/mail/body.txt.orig is not read: expected subject.txt, body.txt",
+                         f"{templates}/mail/push.json makes no JSON of a sample, where every value is 1, with its sections left out: at byte 15",
                          f"{templates}/mail/subject.txt is empty"):
             self.assertTrue([line for line in warnings if expected in line], f"{expected}: {warnings}")
-        self.assertEqual(len(warnings), 6, warnings)
+        self.assertEqual(len(warnings), 7, warnings)
         for n in range(60):
             (templates / f"stray-{n}").touch()
-        self.assertIn(f"warning: and 12 more of these in {templates}", check().stdout)
+        self.assertIn(f"warning: and 13 more of these in {templates}", check().stdout)
 
     def check_connections(self, **values):
         """`heraldd --check --connect` on a mail and a push provider: its exit status and its lines."""

@@ -243,7 +243,7 @@ Test(content, what_is_no_json_is_not_sent)
     struct content *content = load("order");
 
     check(content, CONTENT_PUSH, "", "{\"a\":1}", "{\"a\":1}");
-    check_fails(content, CONTENT_PUSH, "", "{}", ERR_PERMANENT,
+    check_fails(content, CONTENT_PUSH, "", "{}", ERR_CONFIG,
                 "order/push.json: the result isn't JSON: at byte 5");
     content_free(content);
 }
@@ -390,6 +390,45 @@ static void collect(void *arg, const char *path, const char *text)
 
     cr_assert_eq(strncmp(path, root, strlen(root)), 0);
     snprintf(said + len, 1024 - len, "%s %.11s\n", path + strlen(root), text);
+}
+
+static void collect_all(void *arg, const char *path, const char *text)
+{
+    char *said = arg;
+    size_t len = strlen(said);
+    snprintf(said + len, 1024 - len, "%s %s\n", path + strlen(root), text);
+}
+
+Test(content, a_template_that_makes_no_json_of_a_sample_is_doubted)
+{
+    static const struct {
+        const char *text, *complaint; /* "" for none */
+    } rows[] = {
+        {"{\"n\":{{n}},\"s\":\"{{s}}\",\"r\":{{{r}}},\"d\":\"{{recipient.name}}\"}", ""},
+        {"{\"a\":1{{#b}},\"b\":{{b}}{{/b}}{{^b}},\"c\":2{{/b}}}", ""},
+        {"{\"l\":[{{#list}}{\"i\":{{i}}}{{^last}},{{/last}}{{/list}}]}", ""},
+        {"{\"l\":[{{> item}}]}", ""}, /* calls itself: an event ends it, the sample does not */
+        {"{\"a\":{{a}}", "with each section shown once: at byte "},
+        {"{\"a\":{{#a}}{{/a}}}", "with each section shown once: at byte 5"},
+        {"{{#a}}{\"a\":1}{{/a}}", "with its sections left out: at byte 0"},
+        {"{\"a\":1,{{#order.b}}\"b\":2{{/order.b}}}", "with its sections left out: at byte 7"},
+    };
+    write_file("partials/item.json", "{{#child}}{{> item}}{{/child}}");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char said[1024] = "";
+        write_file("order/push.json", rows[i].text);
+        write_file("order.de/push.json", rows[i].text);
+        struct content *content = load("order");
+        content_each_doubt(root, (const struct content *const *)&content, 1, collect_all, said);
+        if (rows[i].complaint[0] == '\0') {
+            cr_expect_str_eq(said, "", "%s: %s", rows[i].text, said);
+        } else {
+            cr_expect_not_null(strstr(said, rows[i].complaint), "%s: %s", rows[i].text, said);
+            cr_expect_not_null(strstr(said, "/order/push.json makes no JSON of a sample"), "%s", said);
+            cr_expect_not_null(strstr(said, "/order.de/push.json makes"), "each language: %s", said);
+        }
+        content_free(content);
+    }
 }
 
 Test(content, names_that_nobody_reads_and_empty_subjects_are_doubted)

@@ -154,13 +154,13 @@ Test(render, the_recipients_language_is_used)
     lane_world_release(&world, delivery);
 }
 
-Test(render, what_is_missing_is_the_operators_and_what_fails_is_the_datas)
+Test(render, what_is_missing_or_makes_no_json_is_the_operators_and_what_fails_is_the_datas)
 {
     lane_world_write(&world, "templates/note/push.json", "{\"n\":{{orderId}}}");
     configure_push();
     struct delivery *delivery =
         lane_world_delivery_of(&world, CHANNEL_PUSH, "t", "{\"orderId\":\"no number\"}");
-    cr_expect_eq(refusal(delivery, "notification note"), ERR_PERMANENT);
+    cr_expect_eq(refusal(delivery, "notification note"), ERR_CONFIG, "a better template mends it");
     delivery->notification = "other";
     cr_expect_eq(refusal(delivery, "notification other: not configured"), ERR_CONFIG);
     delivery->notification = "note";
