@@ -96,15 +96,15 @@ struct story {
     struct record_line lines[1 + RECORD_HISTORY + DELIVERY_MAX_PER_EVENT];
 };
 
-static bool is_told(const struct record *record, unsigned ordinal, const char *verb)
+/* The line that Redis has of it, which holds the provider's words alone; NULL if it has none. */
+static struct record_line *find_sent(struct story *story, unsigned ordinal)
 {
     char name[8];
     snprintf(name, sizeof name, "%u", ordinal);
-    for (size_t i = 0; i < record->history_count; i++)
-        if (strcmp(record->history[i].ordinal, name) == 0 &&
-            strncmp(record->history[i].text, verb, strlen(verb)) == 0)
-            return true;
-    return false;
+    for (size_t i = 1; i < story->count; i++)
+        if (strcmp(story->lines[i].ordinal, name) == 0 && strncmp(story->lines[i].text, "sent", 4) == 0)
+            return &story->lines[i];
+    return NULL;
 }
 
 static void read_story(const struct record *record, struct story *ret)
@@ -117,8 +117,17 @@ static void read_story(const struct record *record, struct story *ret)
     ret->count = 1 + record->history_count;
     for (unsigned i = 0; i < record->delivery_count; i++) {
         const struct ledger_record *delivery = &record->deliveries[i];
-        if (delivery->state != 'S' || is_told(record, i, "sent "))
+        struct record_line *told = find_sent(ret, i);
+        if (delivery->state != 'S')
             continue;
+        if (told != NULL) {
+            char words[sizeof told->text];
+            snprintf(words, sizeof words, "%s", told->text + strlen("sent"));
+            const char *from = words + strspn(words, " ");
+            snprintf(told->text, sizeof told->text, "sent by %s, attempt %u%s%.240s", delivery->lane,
+                     delivery->attempts, *from != '\0' ? ": " : "", from);
+            continue;
+        }
         struct record_line sent = {.at_ms = record->accepted_ms + delivery->at_ms};
         snprintf(sent.ordinal, sizeof sent.ordinal, "%u", i);
         snprintf(sent.text, sizeof sent.text, "sent by %s, attempt %u", delivery->lane, delivery->attempts);

@@ -280,7 +280,7 @@ class Explain(OperatorCase):
         why, history = self.why(1, "sent")
         self.assertRegex(why, "attempt 2$")
         self.assertRegex(history[0], "^retry, next at .*451.*later")
-        self.assertRegex(history[1], "^sent 2.0.0 queued")
+        self.assertRegex(history[1], "^sent by mail, attempt 2: 2.0.0 queued")
 
     def test_dead_and_dropped(self):
         self.start(NO_SUCH_USER)
