@@ -30,6 +30,7 @@ enum {
     OLDER,
     NEWER,
     REPAIR,
+    SOURCE,
     OPTIONS
 };
 
@@ -48,6 +49,7 @@ static const struct option options[OPTIONS] = {
     [OLDER] = {"--older", "AGE", OPTION_SELECT, "those that are there for longer: 30m, 12h, 7d"},
     [NEWER] = {"--newer", "AGE", OPTION_SELECT, "those that are there for less"},
     [REPAIR] = {"--repair", NULL, OPTION_REPAIR, "mend what can be mended"},
+    [SOURCE] = {"--source", "NAME", OPTION_SOURCE, "publish to this source"},
 };
 
 static bool take_duration(const char *name, const char *value, int64_t *ret_ms, struct err *err)
@@ -83,6 +85,9 @@ static bool take(size_t option, const char *value, struct context *context, stru
         return true;
     case REPAIR:
         context->is_repair = true;
+        return true;
+    case SOURCE:
+        context->source = value;
         return true;
     case LIMIT:
         return (value_count(value, &context->limit) && context->limit >= 1 && context->limit <= LIMIT_MAX) ||

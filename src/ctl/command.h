@@ -22,6 +22,7 @@ struct context {
     bool is_repair;              /* --repair */
     int64_t limit;               /* --limit; 0: not said */
     struct rate rate;            /* --rate; zero: not said */
+    const char *source;          /* --source; NULL: not said */
     struct selection {           /* which deliveries: NULL and 0 where not said */
         const char *provider;
         const char *notification;
@@ -39,6 +40,7 @@ enum {
     OPTION_RATE = 8,
     OPTION_SELECT = 16,
     OPTION_REPAIR = 32,
+    OPTION_SOURCE = 64,
 };
 
 struct command {
@@ -68,6 +70,7 @@ bool command_lane_list(const struct context *context, int argc, char **argv, str
 bool command_lane_move(const struct context *context, int argc, char **argv, struct err *err);
 bool command_fsck(const struct context *context, int argc, char **argv, struct err *err);
 bool command_render(const struct context *context, int argc, char **argv, struct err *err);
+bool command_publish(const struct context *context, int argc, char **argv, struct err *err);
 bool command_users_import(const struct context *context, int argc, char **argv, struct err *err);
 
 #endif

@@ -45,6 +45,8 @@ static const struct command commands[] = {
      OPTION_REPAIR | OPTION_LIMIT | OPTION_YES, true, command_fsck},
     {"render", "NOTIFICATION EVENT.json [CHANNEL]", "show what would be sent, without sending it", 2, 3,
      OPTION_ANY, false, command_render},
+    {"publish", "FILE", "send events to a source: one JSON object a line, all checked before the first goes",
+     1, 1, OPTION_SOURCE, true, command_publish},
     {"users import", "FILE.jsonl",
      "store recipients: one JSON object with userId, email, name, locale, push a line", 1, 1, OPTION_ANY,
      true, command_users_import},

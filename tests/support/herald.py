@@ -282,7 +282,7 @@ class World:
         """Runs heraldctl; its standard output. check=False: the finished process."""
         options = ["-c", str(self.operators(config))] if config else []
         done = subprocess.run([HERALDCTL, *options, *map(str, arguments)], capture_output=True, text=True, timeout=60,
-                              stdin=subprocess.DEVNULL, **run)
+                              **{"stdin": subprocess.DEVNULL, **run})
         if not check:
             return done
         if done.returncode != 0:

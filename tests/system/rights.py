@@ -203,6 +203,8 @@ class Rights(herald.TestCase):
         # heraldctl
         users = self.world.folder / "users.jsonl"
         users.write_text('{"userId":"u-8","email":"bob@example.org","name":"Bob"}\n')
+        event = self.world.folder / "event.json"
+        event.write_text(herald.order(7))
         shop.publish("order:confirmed", herald.order(5, "stranger"))
         daemon.log.wait_event("delivery.dead", order_id="o-5")
         shop.publish("order:confirmed", herald.order(6, sendAt=herald.rfc3339(time.time() + 3600)))
@@ -210,7 +212,8 @@ class Rights(herald.TestCase):
         self.plant_waiting("mails", "1" * 24)
         for arguments in (["status"], ["pause", "mail"], ["resume", "mail"], ["limits"], ["lane", "list"], ["lane", "move", "mails", "mail", "--yes"], ["fsck"],
                           ["dead", "list", "--newer", "1h"], ["dead", "show", "o-5"], ["dead", "replay", "--all", "--yes"],
-                          ["dead", "drop", "o-5", "--yes"], ["cancel", "o-6"], ["explain", "o-99"], ["users", "import", users]):
+                          ["dead", "drop", "o-5", "--yes"], ["cancel", "o-6"], ["explain", "o-99"], ["users", "import", users],
+                          ["publish", "--source", "orders", event]):
             done = self.world.ctl(*arguments, config=daemon.config, check=False)
             self.assertNotIn("NOPERM", done.stderr, arguments)
             self.assertNotEqual((arguments[0], done.returncode), ("users", 1), done.stderr)
