@@ -11,7 +11,7 @@
 struct option {
     const char *name;
     const char *value; /* NULL: takes none */
-    unsigned bit;
+    unsigned bits;     /* the kinds of command that take it */
     const char *help;
 };
 
@@ -31,6 +31,12 @@ enum {
     NEWER,
     REPAIR,
     SOURCE,
+    EVENT,
+    ORDER,
+    LEVEL,
+    UNIT,
+    FILE_NAME,
+    LINES,
     OPTIONS
 };
 
@@ -43,13 +49,28 @@ static const struct option options[OPTIONS] = {
     [ALL] = {"--all", NULL, OPTION_ALL, "all there are, where neither ID nor selection is given"},
     [LIMIT] = {"--limit", "N", OPTION_LIMIT, "at most so many"},
     [RATE] = {"--rate", "N/s", OPTION_RATE, "no faster than that"},
-    [PROVIDER] = {"--provider", "NAME", OPTION_SELECT, "those in the lane of this provider"},
+    [PROVIDER] = {"--provider", "NAME", OPTION_SELECT | OPTION_WATCH, "those in the lane of this provider"},
     [NOTIFICATION] = {"--notification", "NAME", OPTION_SELECT, "those of this notification"},
     [REASON] = {"--reason", "TEXT", OPTION_SELECT, "those whose reason contains this"},
     [OLDER] = {"--older", "AGE", OPTION_SELECT, "those that are there for longer: 30m, 12h, 7d"},
     [NEWER] = {"--newer", "AGE", OPTION_SELECT, "those that are there for less"},
     [REPAIR] = {"--repair", NULL, OPTION_REPAIR, "mend what can be mended"},
     [SOURCE] = {"--source", "NAME", OPTION_SOURCE, "publish to this source"},
+    [EVENT] = {"--event", "NAME", OPTION_WATCH, "lines with this event; delivery means all of delivery.*"},
+    [ORDER] = {"--order", "ID", OPTION_WATCH, "lines about this event, by the publisher's id or its own"},
+    [LEVEL] = {"--level", "LEVEL", OPTION_WATCH,
+               "lines at least that urgent: error, warning, notice, info, debug"},
+    [UNIT] = {"--unit", "NAME", OPTION_WATCH, "the journal of this unit, not of heraldd"},
+    [FILE_NAME] = {"--file", "PATH", OPTION_WATCH,
+                   "this file of JSON lines, not the journal; - is standard input"},
+    [LINES] = {"--lines", "N", OPTION_WATCH, "begin with so many of the lines that are there (10)"},
+};
+
+_Static_assert(OPTIONS <= 32, "those that were given are the bits of an unsigned");
+
+static const char *const levels[] = {
+    [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_NOTICE] = "notice",
+    [LOG_LEVEL_INFO] = "info",   [LOG_LEVEL_DEBUG] = "debug",     NULL,
 };
 
 static bool take_duration(const char *name, const char *value, int64_t *ret_ms, struct err *err)
@@ -63,7 +84,8 @@ static bool take(size_t option, const char *value, struct context *context, stru
 {
     const char *name = options[option].name;
     struct selection *selection = &context->selection;
-    ret->options |= options[option].bit;
+    struct watch *watch = &context->watch;
+    ret->options |= 1U << option;
     switch (option) {
     case CONFIG:
         context->config_path = value;
@@ -89,6 +111,25 @@ static bool take(size_t option, const char *value, struct context *context, stru
     case SOURCE:
         context->source = value;
         return true;
+    case EVENT:
+        watch->event = value;
+        return true;
+    case ORDER:
+        watch->order = value;
+        return true;
+    case UNIT:
+        watch->unit = value;
+        return true;
+    case FILE_NAME:
+        watch->file = value;
+        return true;
+    case LEVEL:
+        return value_choice(value, levels, &watch->level) ||
+               err_set(err, ERR_CONFIG, "--level: '%s': expected error, warning, notice, info or debug",
+                       value);
+    case LINES:
+        return (value_count(value, &watch->lines) && watch->lines <= LIMIT_MAX) ||
+               err_set(err, ERR_CONFIG, "--lines: '%s': expected a number from 0 to %d", value, LIMIT_MAX);
     case LIMIT:
         return (value_count(value, &context->limit) && context->limit >= 1 && context->limit <= LIMIT_MAX) ||
                err_set(err, ERR_CONFIG, "--limit: '%s': expected a number from 1 to %d", value, LIMIT_MAX);
@@ -124,6 +165,8 @@ bool arguments_read(int argc, char **argv, struct context *context, struct argum
 {
     bool is_over = false; /* behind "--" nothing is an option */
     *ret = (struct arguments){0};
+    context->watch.level = -1;
+    context->watch.lines = -1;
     for (int i = 1; i < argc; i++) {
         char *word = argv[i];
         if (is_over || word[0] != '-' || word[1] == '\0') {
@@ -152,10 +195,20 @@ bool arguments_read(int argc, char **argv, struct context *context, struct argum
     return true;
 }
 
+bool arguments_suit(const struct arguments *arguments, const struct command *command, struct err *err)
+{
+    for (size_t i = 0; i < OPTIONS; i++)
+        if ((arguments->options & 1U << i) != 0 && options[i].bits != OPTION_ANY &&
+            (options[i].bits & command->options) == 0)
+            return err_set(err, ERR_CONFIG, "%s does not take %s: see heraldctl %s --help", command->name,
+                           options[i].name, command->name);
+    return true;
+}
+
 void arguments_print(FILE *file, unsigned bits)
 {
     for (size_t i = 0; i < OPTIONS; i++) {
-        if (options[i].bit == OPTION_ANY || (options[i].bit & bits) != 0)
+        if (options[i].bits == OPTION_ANY || (options[i].bits & bits) != 0)
             fprintf(file, "  %s %-*s %s\n", options[i].name, (int)(20 - strlen(options[i].name)),
                     options[i].value != NULL ? options[i].value : "", options[i].help);
     }

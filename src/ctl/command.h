@@ -13,7 +13,7 @@
 
 /* What the command line said. */
 struct context {
-    const struct config *config; /* borrowed */
+    const struct config *config; /* borrowed; NULL for commands that need none */
     struct client *client;       /* borrowed; NULL for commands that need no Redis */
     const char *config_path;     /* --config */
     bool is_json;                /* --json: one JSON document per answer, for scripts */
@@ -23,7 +23,15 @@ struct context {
     int64_t limit;               /* --limit; 0: not said */
     struct rate rate;            /* --rate; zero: not said */
     const char *source;          /* --source; NULL: not said */
-    struct selection {           /* which deliveries: NULL and 0 where not said */
+    struct watch {               /* which lines of the log: NULL, and -1, where not said */
+        const char *event;
+        const char *order;
+        int level;
+        const char *unit;
+        const char *file;
+        int64_t lines;
+    } watch;
+    struct selection { /* which deliveries: NULL and 0 where not said */
         const char *provider;
         const char *notification;
         const char *reason; /* a part of it */
@@ -41,7 +49,12 @@ enum {
     OPTION_SELECT = 16,
     OPTION_REPAIR = 32,
     OPTION_SOURCE = 64,
+    OPTION_WATCH = 128,
 };
+
+/* What has to be there before a command runs. Of a daemon that doesn't start for its configuration the log is
+ * all there is. */
+enum command_needs { NEEDS_NOTHING, NEEDS_CONFIG, NEEDS_REDIS };
 
 struct command {
     const char *name; /* one or two words */
@@ -49,7 +62,7 @@ struct command {
     const char *help;
     int min_operands, max_operands;
     unsigned options;
-    bool needs_redis;
+    enum command_needs needs;
     bool (*run)(const struct context *context, int argc, char **argv, struct err *err);
 };
 
@@ -71,6 +84,7 @@ bool command_lane_move(const struct context *context, int argc, char **argv, str
 bool command_fsck(const struct context *context, int argc, char **argv, struct err *err);
 bool command_render(const struct context *context, int argc, char **argv, struct err *err);
 bool command_publish(const struct context *context, int argc, char **argv, struct err *err);
+bool command_tail(const struct context *context, int argc, char **argv, struct err *err);
 bool command_users_import(const struct context *context, int argc, char **argv, struct err *err);
 
 #endif

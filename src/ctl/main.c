@@ -13,43 +13,46 @@
 #define SELECTED (OPTION_SELECT | OPTION_ALL | OPTION_LIMIT | OPTION_YES)
 
 static const struct command commands[] = {
-    {"status", "", "instances, lanes and what waits in them", 0, 0, OPTION_ANY, true, command_status},
+    {"status", "", "instances, lanes and what waits in them", 0, 0, OPTION_ANY, NEEDS_REDIS, command_status},
     {"explain", "ID", "what became of an event: its deliveries, their history, and why", 1, 1, OPTION_ANY,
-     true, command_explain},
+     NEEDS_REDIS, command_explain},
     {"dead list", "", "deliveries that were given up, newest first (50 unless --limit says more)", 0, 0,
-     OPTION_SELECT | OPTION_LIMIT, true, command_dead_list},
+     OPTION_SELECT | OPTION_LIMIT, NEEDS_REDIS, command_dead_list},
     {"dead show", "ID", "all that is kept of an event with a dead delivery, its personal data too", 1, 1,
-     OPTION_ANY, true, command_dead_show},
+     OPTION_ANY, NEEDS_REDIS, command_dead_show},
     {"dead replay", "[ID]", "send them after all, oldest first, with the same identity", 0, 1,
-     SELECTED | OPTION_RATE, true, command_dead_replay},
-    {"dead drop", "[ID]", "forget them and the personal data they hold", 0, 1, SELECTED, true,
+     SELECTED | OPTION_RATE, NEEDS_REDIS, command_dead_replay},
+    {"dead drop", "[ID]", "forget them and the personal data they hold", 0, 1, SELECTED, NEEDS_REDIS,
      command_dead_drop},
     {"unknown list", "", "deliveries that may have been sent and are held, newest first", 0, 0,
-     OPTION_SELECT | OPTION_LIMIT, true, command_unknown_list},
+     OPTION_SELECT | OPTION_LIMIT, NEEDS_REDIS, command_unknown_list},
     {"unknown resend", "[ID]", "send them again, at the risk of a second copy, with the same identity", 0, 1,
-     SELECTED | OPTION_RATE, true, command_unknown_resend},
+     SELECTED | OPTION_RATE, NEEDS_REDIS, command_unknown_resend},
     {"unknown drop", "[ID]", "take them as sent: forget them and the personal data they hold", 0, 1, SELECTED,
-     true, command_unknown_drop},
-    {"cancel", "ID", "do not send what still waits of an event", 1, 1, OPTION_ANY, true, command_cancel},
+     NEEDS_REDIS, command_unknown_drop},
+    {"cancel", "ID", "do not send what still waits of an event", 1, 1, OPTION_ANY, NEEDS_REDIS,
+     command_cancel},
     {"limits", "", "each limit: how much is used, and whom it makes wait (20 unless --limit says more)", 0, 0,
-     OPTION_LIMIT, true, command_limits},
+     OPTION_LIMIT, NEEDS_REDIS, command_limits},
     {"pause", "LANE",
      "nothing more of a lane is sent, by any instance, until it is resumed; what comes waits", 1, 1,
-     OPTION_ANY, true, command_pause},
-    {"resume", "LANE", "what waits in a paused lane is sent", 1, 1, OPTION_ANY, true, command_resume},
+     OPTION_ANY, NEEDS_REDIS, command_pause},
+    {"resume", "LANE", "what waits in a paused lane is sent", 1, 1, OPTION_ANY, NEEDS_REDIS, command_resume},
     {"lane list", "", "what waits in each lane, and which lanes no configured provider serves", 0, 0,
-     OPTION_ANY, true, command_lane_list},
-    {"lane move", "FROM TO", "what waits in one lane waits in another", 2, 2, OPTION_YES, true,
+     OPTION_ANY, NEEDS_REDIS, command_lane_list},
+    {"lane move", "FROM TO", "what waits in one lane waits in another", 2, 2, OPTION_YES, NEEDS_REDIS,
      command_lane_move},
     {"fsck", "", "do records and indexes in Redis agree? Lists 100 findings unless --limit says more", 0, 0,
-     OPTION_REPAIR | OPTION_LIMIT | OPTION_YES, true, command_fsck},
+     OPTION_REPAIR | OPTION_LIMIT | OPTION_YES, NEEDS_REDIS, command_fsck},
     {"render", "NOTIFICATION EVENT.json [CHANNEL]", "show what would be sent, without sending it", 2, 3,
-     OPTION_ANY, false, command_render},
+     OPTION_ANY, NEEDS_CONFIG, command_render},
+    {"tail", "", "the log as it is written, from the journal or a file of JSON lines", 0, 0,
+     OPTION_WATCH | OPTION_LIMIT, NEEDS_NOTHING, command_tail},
     {"publish", "FILE", "send events to a source: one JSON object a line, all checked before the first goes",
-     1, 1, OPTION_SOURCE, true, command_publish},
+     1, 1, OPTION_SOURCE, NEEDS_REDIS, command_publish},
     {"users import", "FILE.jsonl",
      "store recipients: one JSON object with userId, email, name, locale, push a line", 1, 1, OPTION_ANY,
-     true, command_users_import},
+     NEEDS_REDIS, command_users_import},
 };
 
 static void print_usage(FILE *file)
@@ -126,10 +129,11 @@ static int run(const struct command *command, struct context *context, int argc,
     struct err err;
     struct config *config = NULL;
     int status = EX_OK;
-    if (!config_load(context->config_path, &config, &err))
+    if (command->needs != NEEDS_NOTHING && !config_load(context->config_path, &config, &err))
         return complain(EX_CONFIG, &err);
     context->config = config;
-    if ((command->needs_redis && !client_open(&config->redis, config->prefix, &context->client, &err)) ||
+    if ((command->needs == NEEDS_REDIS &&
+         !client_open(&config->redis, config->prefix, &context->client, &err)) ||
         !command->run(context, argc, argv, &err))
         status = complain(status_of(&err), &err);
     client_close(context->client);
@@ -169,10 +173,7 @@ int main(int argc, char **argv)
                 command->operands[0] != '\0' ? command->operands : "nothing behind it");
         return complain(EX_USAGE, &err);
     }
-    if ((arguments.options & ~command->options) != 0) {
-        err_set(&err, ERR_CONFIG, "%s does not take one of these options: see heraldctl %s --help",
-                command->name, command->name);
+    if (!arguments_suit(&arguments, command, &err))
         return complain(EX_USAGE, &err);
-    }
     return run(command, &context, left, arguments.operands + words);
 }

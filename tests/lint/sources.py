@@ -38,7 +38,7 @@ FOREIGN = [
 ]
 LIBC = re.compile(
     r"(assert|ctype|dirent|errno|fcntl|float|getopt|inttypes|langinfo|limits|locale|math|netdb|poll|pthread|pwd|sched"
-    r"|semaphore|signal|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|strings|sysexits|syslog"
+    r"|semaphore|signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|strings|sysexits|syslog"
     r"|termios|threads|time|unistd|wchar|malloc)\.h|(sys|netinet|arpa|linux)/[a-z_]+\.h"
 )
 

@@ -456,7 +456,7 @@ class Usage(OperatorCase):
             (64, "expected FROM TO", ["lane", "move", "one"]),
             (64, "nothing behind it", ["status", "x"]),
             (64, "there is no such option", ["status", "--nonsense"]),
-            (64, "does not take one of these options", ["status", "--repair"]),
+            (64, "status does not take --repair", ["status", "--repair"]),
             (64, "--limit needs N", ["dead", "list", "--limit"]),
             (64, "expected a number from 1", ["dead", "list", "--limit", "0"]),
             (64, "expected a time such as", ["dead", "list", "--older", "soon"]),
