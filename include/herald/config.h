@@ -156,6 +156,15 @@ const struct config_provider *config_provider(const struct config *config, const
 const struct config_notification *config_notification(const struct config *config,
                                                       const char *name); /* NULL: none */
 
+/* Whether mail may go to this address: allow_domains has its domain, or is empty. */
+bool config_allows(const struct config *config, const char *address);
+
+/* Adds a notification that no source makes, for a message of the program's own; its name need not be one that
+ * a file could have. Takes the content, on false too. Only by whoever loaded the snapshot, before anybody
+ * else has a reference. ERR_NOMEM. */
+bool config_add_notification(struct config *config, const char *name, struct content *content,
+                             struct err *err) MUST_CHECK;
+
 /* Whether `next` may replace `now`. On false *err is ERR_CONFIG and lists what needs a restart: options whose
  * rule says so, and sources that came or went. */
 bool config_can_replace(const struct config *now, const struct config *next, struct err *err) MUST_CHECK;

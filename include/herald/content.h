@@ -34,6 +34,10 @@ enum content_part {
  * subject); one language twice; a partial that has no file. */
 bool content_load(const char *dir, const char *notification, struct content **ret,
                   struct err *err) MUST_CHECK;
+/* The same of texts, one for each part or NULL, in the default language; they name no partials. For what the
+ * program itself has to say. */
+bool content_make(const char *notification, const char *const texts[CONTENT_PART_COUNT], struct content **ret,
+                  struct err *err) MUST_CHECK;
 void content_free(struct content *content); /* NULL is fine */
 
 /* True if the default language has the part: what `heraldd --check` asks of each notification's channels. */

@@ -4,9 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "herald/address.h"
 #include "herald/clock.h"
 
 /* the event and a line of at most 4 KiB for each target */
@@ -78,21 +76,6 @@ void arrival_set_record(struct arrival *arrival, const struct recipient_record *
     }
 }
 
-static bool is_domain_allowed(const struct config *config, const char *address)
-{
-    if (config->allow_domains[0] == NULL)
-        return true;
-    /* The option's domains are in ASCII. */
-    struct buffer ascii;
-    buffer_init(&ascii, ADDRESS_ASCII_BYTES);
-    bool is_allowed = false;
-    if (address_ascii(address, &ascii) && !ascii.failed)
-        for (size_t i = 0; config->allow_domains[i] != NULL; i++)
-            is_allowed = is_allowed || strcasecmp(address_domain(ascii.data), config->allow_domains[i]) == 0;
-    buffer_done(&ascii);
-    return is_allowed;
-}
-
 static void add_target(struct arrival *arrival, const struct config_provider *provider,
                        struct payload_target *targets, const char *email, const char *device)
 {
@@ -127,7 +110,7 @@ static void plan_email(struct arrival *arrival, const struct config *config,
         note(arrival, "skipped email: no address");
     else if (config->redirect_to != NULL)
         add_target(arrival, provider, targets, config->redirect_to, NULL);
-    else if (!is_domain_allowed(config, recipient->email))
+    else if (!config_allows(config, recipient->email))
         note(arrival, "skipped email: its domain is not in allow_domains");
     else
         add_target(arrival, provider, targets, recipient->email, NULL);

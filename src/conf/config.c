@@ -5,8 +5,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "apply.h"
+#include "herald/address.h"
 #include "load.h"
 
 struct snapshot {
@@ -90,4 +92,39 @@ const struct config_notification *config_notification(const struct config *confi
             return &config->notifications[i];
     }
     return NULL;
+}
+
+bool config_allows(const struct config *config, const char *address)
+{
+    if (config->allow_domains[0] == NULL)
+        return true;
+    /* The option's domains are in ASCII. */
+    struct buffer ascii;
+    buffer_init(&ascii, ADDRESS_ASCII_BYTES);
+    bool is_allowed = false;
+    if (address_ascii(address, &ascii) && !ascii.failed)
+        for (size_t i = 0; config->allow_domains[i] != NULL; i++)
+            is_allowed = is_allowed || strcasecmp(address_domain(ascii.data), config->allow_domains[i]) == 0;
+    buffer_done(&ascii);
+    return is_allowed;
+}
+
+bool config_add_notification(struct config *config, const char *name, struct content *content,
+                             struct err *err)
+{
+    size_t count = config->notification_count;
+    char *copy = strdup(name);
+    struct config_notification *grown =
+        copy != NULL ? realloc(config->notifications, (count + 1) * sizeof(*grown)) : NULL;
+    if (grown == NULL) {
+        free(copy);
+        content_free(content);
+        return err_set(err, ERR_NOMEM, "out of memory");
+    }
+    grown[count] = (struct config_notification){.name = copy, .index = count, .content = content};
+    config->notifications = grown;
+    config->notification_count = count + 1;
+    for (size_t i = 0; i < config->source_count; i++)
+        config->sources[i].notification = config_notification(config, config->sources[i].notification_name);
+    return true;
 }

@@ -233,6 +233,28 @@ bool content_load(const char *dir, const char *notification, struct content **re
     return true;
 }
 
+bool content_make(const char *notification, const char *const texts[CONTENT_PART_COUNT], struct content **ret,
+                  struct err *err)
+{
+    struct content *content = calloc(1, sizeof(*content));
+    bool is_done = content != NULL && (content->notification = strdup(notification)) != NULL &&
+                   (content->languages = calloc(1, sizeof(*content->languages))) != NULL;
+
+    if (!is_done)
+        err_set(err, ERR_NOMEM, "%s: out of memory", notification);
+    else
+        content->language_count = 1;
+    for (size_t i = 0; is_done && i < CONTENT_PART_COUNT; i++)
+        if (texts[i] != NULL)
+            is_done = template_compile(content_kinds[i].file, texts[i], strlen(texts[i]),
+                                       content_kinds[i].escape, &content->languages[0].parts[i], err);
+    if (is_done)
+        *ret = content;
+    else
+        content_free(content);
+    return is_done;
+}
+
 void content_free(struct content *content)
 {
     if (content == NULL)

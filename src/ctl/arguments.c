@@ -37,6 +37,7 @@ enum {
     UNIT,
     FILE_NAME,
     LINES,
+    TO,
     OPTIONS
 };
 
@@ -50,7 +51,7 @@ static const struct option options[OPTIONS] = {
     [LIMIT] = {"--limit", "N", OPTION_LIMIT, "at most so many"},
     [RATE] = {"--rate", "N/s", OPTION_RATE, "no faster than that"},
     [PROVIDER] = {"--provider", "NAME", OPTION_SELECT | OPTION_WATCH, "those in the lane of this provider"},
-    [NOTIFICATION] = {"--notification", "NAME", OPTION_SELECT, "those of this notification"},
+    [NOTIFICATION] = {"--notification", "NAME", OPTION_SELECT | OPTION_TEST, "those of this notification"},
     [REASON] = {"--reason", "TEXT", OPTION_SELECT, "those whose reason contains this"},
     [OLDER] = {"--older", "AGE", OPTION_SELECT, "those that are there for longer: 30m, 12h, 7d"},
     [NEWER] = {"--newer", "AGE", OPTION_SELECT, "those that are there for less"},
@@ -64,6 +65,7 @@ static const struct option options[OPTIONS] = {
     [FILE_NAME] = {"--file", "PATH", OPTION_WATCH,
                    "this file of JSON lines, not the journal; - is standard input"},
     [LINES] = {"--lines", "N", OPTION_WATCH, "begin with so many of the lines that are there (10)"},
+    [TO] = {"--to", "ADDRESS", OPTION_TEST, "to whom the test message goes"},
 };
 
 _Static_assert(OPTIONS <= 32, "those that were given are the bits of an unsigned");
@@ -110,6 +112,9 @@ static bool take(size_t option, const char *value, struct context *context, stru
         return true;
     case SOURCE:
         context->source = value;
+        return true;
+    case TO:
+        context->to = value;
         return true;
     case EVENT:
         watch->event = value;

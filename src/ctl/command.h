@@ -23,6 +23,7 @@ struct context {
     int64_t limit;               /* --limit; 0: not said */
     struct rate rate;            /* --rate; zero: not said */
     const char *source;          /* --source; NULL: not said */
+    const char *to;              /* --to; NULL: not said */
     struct watch {               /* which lines of the log: NULL, and -1, where not said */
         const char *event;
         const char *order;
@@ -50,6 +51,7 @@ enum {
     OPTION_REPAIR = 32,
     OPTION_SOURCE = 64,
     OPTION_WATCH = 128,
+    OPTION_TEST = 256,
 };
 
 /* What has to be there before a command runs. Of a daemon that doesn't start for its configuration the log is
@@ -85,6 +87,7 @@ bool command_fsck(const struct context *context, int argc, char **argv, struct e
 bool command_render(const struct context *context, int argc, char **argv, struct err *err);
 bool command_publish(const struct context *context, int argc, char **argv, struct err *err);
 bool command_tail(const struct context *context, int argc, char **argv, struct err *err);
+bool command_test(const struct context *context, int argc, char **argv, struct err *err);
 bool command_users_import(const struct context *context, int argc, char **argv, struct err *err);
 
 #endif

@@ -50,6 +50,8 @@ static const struct command commands[] = {
      OPTION_WATCH | OPTION_LIMIT, NEEDS_NOTHING, command_tail},
     {"publish", "FILE", "send events to a source: one JSON object a line, all checked before the first goes",
      1, 1, OPTION_SOURCE, NEEDS_REDIS, command_publish},
+    {"test", "PROVIDER", "send one real message through a provider, and say what it answers", 1, 1,
+     OPTION_TEST, NEEDS_CONFIG, command_test},
     {"users import", "FILE.jsonl",
      "store recipients: one JSON object with userId, email, name, locale, push a line", 1, 1, OPTION_ANY,
      NEEDS_REDIS, command_users_import},
@@ -70,8 +72,9 @@ static void print_usage(FILE *file)
           "The configuration is " DEFAULT_CONFIG " unless --config says otherwise.\n"
           "\n"
           "Exit status: 0 done; 1 it could not be done, or something is wrong; 64 wrong usage;\n"
-          "66 no such event or lane, or input that is no good; 69 Redis can't be reached;\n"
-          "71 out of memory; 74 the answer could not be written; 78 the configuration is wrong.\n",
+          "66 no such event or lane, or input that is no good; 69 Redis can't be reached, or\n"
+          "a provider does not take the test message at present; 71 out of memory; 74 the answer\n"
+          "could not be written; 76 the test message may have been sent; 78 the configuration is wrong.\n",
           file);
 }
 
@@ -108,6 +111,8 @@ static int status_of(const struct err *err)
         return EX_NOINPUT;
     case ERR_TRANSIENT:
         return EX_UNAVAILABLE;
+    case ERR_UNKNOWN:
+        return EX_PROTOCOL;
     case ERR_NOMEM:
         return EX_OSERR;
     default:

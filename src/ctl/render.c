@@ -8,6 +8,7 @@
 #include "herald/clock.h"
 #include "herald/event.h"
 #include "herald/lane.h"
+#include "sample.h"
 
 static bool read_file(const char *path, struct buffer *ret, struct err *err)
 {
@@ -63,24 +64,15 @@ static bool render_target(const struct config_notification *notification, const 
                                     .target_count = 1,
                                     .bytes = bytes->data,
                                     .bytes_len = bytes->len};
-    struct buffer text, out;
+    struct buffer out;
     struct delivery *delivery = NULL;
-    buffer_init(&text, EVENT_MAX_BYTES * 2);
     buffer_init(&out, 8 * 1024 * 1024); /* a message of the largest parts, encoded */
-    payload_write(&payload, &text);
-    bool is_done = !text.failed && delivery_from_payload(text.data, text.len, event->eid, 0, &delivery, err);
-    if (is_done) {
-        delivery->accepted_ms = clock_wall_ms();
-        delivery->config = config_ref((struct config *)config);
-        is_done = render_delivery(delivery, &out, err);
-        config_unref(delivery->config);
-        if (!is_done && err->kind == ERR_CONFIG)
-            err->kind = ERR_PERMANENT; /* a template's fault, not the command line's */
-    }
+    bool is_done = sample_delivery(&payload, config, &delivery, err) && render_delivery(delivery, &out, err);
+    if (!is_done && err->kind == ERR_CONFIG)
+        err->kind = ERR_PERMANENT; /* a template's fault, not the command line's */
     if (is_done)
         printf("%s%s", out.data, out.len > 0 && out.data[out.len - 1] == '\n' ? "" : "\n");
-    delivery_free(delivery);
-    buffer_done(&text);
+    sample_free(delivery);
     buffer_done(&out);
     return is_done;
 }

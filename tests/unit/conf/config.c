@@ -278,3 +278,46 @@ Test(config, the_last_reference_frees)
     cr_expect_str_eq(config->prefix, "herald");
     config_unref(config); /* a leak or a second free fails the test under AddressSanitizer */
 }
+
+Test(config, a_notification_of_our_own_is_added_and_the_sources_keep_theirs)
+{
+    static const char *const texts[CONTENT_PART_COUNT] = {[CONTENT_SUBJECT] = "s", [CONTENT_TEXT] = "t"};
+    struct config *config = load(SOURCE NOTIFICATION);
+    struct err err = {.text = ""};
+    for (int i = 0; i < 20; i++) {
+        struct content *content = NULL;
+        cr_assert(content_make("ours", texts, &content, &err), "%s", err.text);
+        cr_assert(config_add_notification(config, "ours:own", content, &err), "%s", err.text);
+    }
+    const struct config_notification *own = config_notification(config, "ours:own");
+    cr_assert_not_null(own);
+    cr_expect_eq(own->index, 1);
+    cr_expect(content_has(own->content, CONTENT_TEXT));
+    cr_expect_eq(own->target_count, 0);
+    cr_expect_eq(config->notification_count, 21);
+    cr_expect_eq(config->sources[0].notification, config_notification(config, "order-confirmed"));
+    config_unref(config);
+}
+
+Test(config, only_domains_that_are_listed_are_allowed_if_any_is)
+{
+    static const struct {
+        const char *address;
+        bool is_allowed;
+    } rows[] = {{"a@shop.example", true},
+                {"a@SHOP.example", true},
+                {"a@sub.shop.example", false},
+                {"a@example.org", false},
+                {"a@xn--bcher-kva.example", true},
+                {"a@b\xc3\xbc"
+                 "cher.example",
+                 true}};
+    struct config *config = load(SOURCE NOTIFICATION);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+        cr_expect(config_allows(config, rows[i].address));
+    config_unref(config);
+    config = load("[herald]\nallow_domains = shop.example xn--bcher-kva.example\n" SOURCE NOTIFICATION);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+        cr_expect_eq(config_allows(config, rows[i].address), rows[i].is_allowed, "%s", rows[i].address);
+    config_unref(config);
+}

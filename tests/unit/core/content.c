@@ -468,3 +468,33 @@ Test(content, names_that_nobody_reads_and_empty_subjects_are_doubted)
     content_free(contents[0]);
     content_free(contents[1]);
 }
+
+Test(content, of_texts_it_is_the_same_as_of_files)
+{
+    const char *const texts[CONTENT_PART_COUNT] = {
+        [CONTENT_SUBJECT] = "Order\n {{id}}", [CONTENT_TEXT] = "<{{id}}>", [CONTENT_HTML] = "<p>{{id}}</p>"};
+    const char *const broken[CONTENT_PART_COUNT] = {[CONTENT_SUBJECT] = "fine", [CONTENT_TEXT] = "{{#open}}"};
+    struct content *content = NULL;
+    struct err err = {0};
+    struct buffer out;
+    struct json_object *data = json_tokener_parse("{\"id\":\"a<b\"}");
+    static const struct {
+        enum content_part part;
+        const char *text;
+    } rows[] = {{CONTENT_SUBJECT, "Order a<b"}, {CONTENT_TEXT, "<a<b>"}, {CONTENT_HTML, "<p>a&lt;b</p>"}};
+
+    cr_assert(content_make("ours:own", texts, &content, &err), "%s", err.text);
+    cr_expect(!content_has(content, CONTENT_PUSH));
+    for (size_t i = 0; i < 3; i++) {
+        buffer_init(&out, 1000);
+        cr_expect(content_render(content, rows[i].part, "de", data, &out, &err), "%s", err.text);
+        cr_expect_str_eq(out.data, rows[i].text);
+        buffer_done(&out);
+    }
+    json_object_put(data);
+    content_free(content);
+    content = NULL;
+    cr_expect(!content_make("ours:own", broken, &content, &err));
+    cr_expect_null(content);
+    cr_expect_eq(err.kind, ERR_CONFIG);
+}
