@@ -56,7 +56,7 @@ static void say(const struct pauses_lane *lane)
 
 static void learn(struct pauses *pauses, const struct config *config, const struct redisReply *reply)
 {
-    struct pauses_lane lanes[CONFIG_MAX_SECTIONS];
+    struct pauses_lane lanes[CONFIG_MAX_SECTIONS] = {0};
     for (size_t i = 0; i < config->provider_count; i++) {
         const char *name = config->providers[i].name;
         const struct pauses_lane *known = find(pauses, name);

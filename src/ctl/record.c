@@ -55,7 +55,7 @@ static void write_words(const char *words, char *ret, size_t room)
  * stepped back tell wrong. `written` is the number of the last. */
 static void sort_history(struct record *record, unsigned long long written)
 {
-    struct record_line sorted[RECORD_HISTORY];
+    struct record_line sorted[RECORD_HISTORY] = {0};
     size_t count = 0;
     for (unsigned step = 1; step <= RECORD_HISTORY; step++)
         for (size_t i = 0; i < record->history_count; i++)
