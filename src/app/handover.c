@@ -16,6 +16,7 @@
 
 #include "herald/clock.h"
 #include "herald/encode.h"
+#include "herald/fault.h"
 #include "herald/hash.h"
 #include "herald/log.h"
 #include "service.h"
@@ -98,6 +99,7 @@ static void keep(struct handover *handover)
     withdraw(handover); /* first: the store takes no socket twice, under whatever name */
     service_store(name, fd);
     memcpy(handover->stored, name, sizeof name);
+    FAULT("subscription-stored");
 }
 
 /* Takes the first heir off the list, and out of the store. */
@@ -154,6 +156,7 @@ static bool inherit(struct handover *handover)
                 (handover->heir_count - i) * sizeof *handover->heirs);
         if (subscriber_adopt(handover->subscriber, right.fd, &err)) {
             memcpy(handover->stored, name, sizeof name); /* a copy stays there when one is passed */
+            FAULT("subscription-inherited");
             return true;
         }
         LOG(LOG_LEVEL_WARNING, "service.descriptor", "the stored subscription can't be taken over",
@@ -296,10 +299,12 @@ void handover_on_lost(struct handover *handover)
 
 void handover_on_taking(struct handover *handover, bool is_taking)
 {
-    if (is_taking)
+    if (is_taking) {
         withdraw(handover);
-    else
+        FAULT("subscription-withdrawn");
+    } else {
         keep(handover);
+    }
 }
 
 void handover_pause(struct handover *handover)

@@ -119,6 +119,8 @@ static void on_rejected(void *arg, const bool *is_new, size_t count, const char 
     if (complaint != NULL && log_is_worth_repeating(intake->unkept))
         LOG(LOG_LEVEL_WARNING, "redis.refused", "the beginning of a refused event could not be kept",
             log_text(LOG_KEY_REASON, complaint), log_int(LOG_KEY_ATTEMPT, intake->unkept));
+    if (err == NULL)
+        FAULT("refusals-kept");
     for (size_t i = 0, said = 0; i < intake->count && said < count && err == NULL; i++)
         if (intake->arrivals[i].is_rejected)
             say_rejected(intake, &intake->arrivals[i], is_new[said++]);
@@ -142,6 +144,7 @@ static bool reject(struct intake *intake, size_t count)
                                               .head_len = arrival->message_len};
     }
     struct err err;
+    FAULT("refusals-not-kept");
     if (ledger_reject(intake->options.ledger, items, n, on_rejected, intake, &err))
         return true;
     intake->is_failed = true;

@@ -168,7 +168,10 @@ static void on_claimed(void *arg, const redisReply *reply)
         reader_lose_groups(reader, error);
     } else if (cursor != NULL) {
         /* They are ours from here on, and read with what is ours already. */
-        stream->has_own = stream->has_own || reply_count(reply_at(reply, 1)) > 0;
+        if (reply_count(reply_at(reply, 1)) > 0) {
+            stream->has_own = true;
+            FAULT("entries-claimed");
+        }
         snprintf(stream->cursor, sizeof stream->cursor, "%s", cursor);
         if (strcmp(cursor, "0-0") != 0)
             reader->claim_at_ms = clock_mono_ms() + 1; /* after a read */

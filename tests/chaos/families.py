@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import herald
-from rig import CHANNELS, CONNECTIONS, LEASE_S
+from rig import CHANNELS, CONNECTIONS, LEASE_S, STREAMS
 from processes import wait_for
 
 POINT = re.compile(r'\bFAULT\("([^"]+)"\)')
@@ -19,9 +19,14 @@ PROVOKED = {
     "reload-read": "reload", "reloaded": "reload",
     "drain-begun": "term", "drained": "term", "release-not-told": "term",
     "recovery-restated": "forget", "recovery-answers-told": "forget",
+    "subscription-stored": "cut", "subscription-withdrawn": "oversize",
+    "entries-claimed": "desert", "refusals-not-kept": "refuse", "refusals-kept": "refuse",
 }
+# Of these the subscription is lost with what is in its socket: nothing must be in there.
+ALONE = ("cut", "oversize")
+OVERSIZE = "x" * (8 << 20)  # more than any socket holds
 # Passed a few times in a process's life: never at a later passage than the first.
-SELDOM = re.compile("reload|drain|release|reco|journal|extend|reap")
+SELDOM = re.compile("reload|drain|release|reco|journal|extend|reap|subscription|entries-claimed|refusals")
 EVERYWHERE = ("* final slow 4 900", "mail final 451 4", "hook final 500 3", "mail final drop 1")
 
 
@@ -54,6 +59,17 @@ def points_killed(run):
     if missed:
         run.fail("never hit: " + " ".join(missed))
     run.judge(rig)
+    judge_refusals(run, rig)
+
+
+def judge_refusals(run, rig):
+    """Each entry that was no event is kept once, whatever died meanwhile. (A message of a channel has no id to know it by.)"""
+    with rig.redis.client() as client:
+        kept = [dict(zip(fields[::2], fields[1::2])) for _, fields in client.call("XRANGE", "herald:{0}:rejected", "-", "+")]
+    entries = [fields[b"entry"] for fields in kept if b"entry" in fields]
+    run.numbers["refused entries"] = len(entries)
+    if sorted(entries) != sorted(rig.no_events):
+        run.fail(f"{len(rig.no_events)} entries were no events, and {len(entries)} are kept, {len(set(entries))} of them different")
 
 
 def kill_at(rig, daemon, name, passage, patience=12):
@@ -63,6 +79,8 @@ def kill_at(rig, daemon, name, passage, patience=12):
     daemon.environment = {"HERALD_FAULT": f"kill {name} {passage}", "HERALD_FAULT_LOG": str(log)}
     daemon.start(wait_ready=False, keep_store=True)
     deadline, next_push = time.monotonic() + patience, time.monotonic() + 0.7
+    if PROVOKED.get(name) in ALONE:
+        rig.publisher.is_paused.set()
     while daemon.process.is_running() and time.monotonic() < deadline:
         if name in PROVOKED and time.monotonic() > next_push:
             provoke(rig, daemon, PROVOKED[name])
@@ -70,8 +88,10 @@ def kill_at(rig, daemon, name, passage, patience=12):
         time.sleep(0.005)
     if not log.exists():
         rig.kill(daemon, f"by hand, {name} was not reached")
+        rig.publisher.is_paused.clear()
         return False
     daemon.process.wait()
+    rig.publisher.is_paused.clear()
     at = int(log.read_text().split()[1]) / 1000
     with rig.fault("kill", daemon.name, f"at {name}, passage {passage}") as fault:
         fault.start = at
@@ -85,8 +105,25 @@ def provoke(rig, daemon, how):
         daemon.process.signal(signal.SIGTERM)
     else:
         with contextlib.suppress(OSError, ConnectionError), rig.redis.client() as client:
-            client.call("DEBUG", "CHANGE-REPL-ID")
-            client.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            provoke_by_redis(rig, client, how)
+
+
+def provoke_by_redis(rig, client, how):
+    if how == "forget":
+        client.call("DEBUG", "CHANGE-REPL-ID")
+        client.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    elif how == "cut":
+        client.call("CLIENT", "KILL", "TYPE", "pubsub")
+    elif how == "oversize":
+        client.call("PUBLISH", CHANNELS["orders"], OVERSIZE)
+    elif how == "refuse":
+        client.call("PUBLISH", CHANNELS["orders"], "no event")
+        rig.no_events.append(client.call("XADD", STREAMS["kept"], "*", "event", "no event"))
+    else:  # a consumer reads it and is not seen again
+        client.call("MULTI")
+        client.call("XADD", STREAMS["kept"], "*", "event", "no event")
+        client.call("XREADGROUP", "GROUP", "herald", "gone", "COUNT", "1", "STREAMS", STREAMS["kept"], ">")
+        rig.no_events.append(client.call("EXEC")[0])
 
 
 def random_kills(run):

@@ -262,6 +262,7 @@ class Rig:
         self.world = herald.World()
         self.random = random.Random(seed)
         self.faults, self.kept_lines = [], []
+        self.no_events = []  # ids of entries that are none
         self.redis = self.world.redis(**(redis or {}))
         self.sink = Sink(self.world, self.random.randrange(1 << 30))
         self.templates = self.world.write_templates(TEMPLATES, "chaos-templates")
