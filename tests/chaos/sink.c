@@ -1,6 +1,6 @@
 /* sink.c - the receiver of the fault suite: SMTP and HTTP/1.1 on 127.0.0.1, quick enough to be no part of
- * what is tested. What came in and what it will be told is written down before the answer is on the wire. It
- * isn't synced: processes are killed here, the machine is not, and a sync would make the times in it late.
+ * what is tested. What came in, and what it will be told, is on disk before the answer is on the wire: one
+ * sync for all that a turn of the loop has to say. Times are taken before it.
  *
  * usage: chaos_sink LOG SEED smtp:NAME:PORT http:NAME:PORT ...; one thread, until SIGTERM.
  *
@@ -85,7 +85,8 @@ static void write_notes(void)
 {
     if (notes_len == 0)
         return;
-    if (notes_len >= sizeof notes || write(log_fd, notes, notes_len) != (ssize_t)notes_len) {
+    if (notes_len >= sizeof notes || write(log_fd, notes, notes_len) != (ssize_t)notes_len ||
+        fdatasync(log_fd) < 0) {
         perror("chaos_sink: log");
         exit(1); /* a judge without evidence is worse than no test */
     }
