@@ -23,6 +23,12 @@ SEEN_S = 0.1       # from what we sent to the receiver's note of it, likewise
 POISON = 3         # crashes after which a delivery is suspected of causing them, and is dead
 HTTP_FOR_GOOD = (400, 403, 404, 410, 413, 422)
 
+MOST_RSS = 64 << 20
+MOST_DESCRIPTORS = 128
+MOST_THREADS = 40
+KEYS_OF_AN_EVENT = 3  # its record and its payload, or what is kept of it behind its end
+KEYS_BESIDES = 300    # the users, a limit's bucket for each, and the indexes
+
 TAKEN = "taken"
 REFUSED_NOW = "refused for now"
 REFUSED = "refused for good"
@@ -98,6 +104,18 @@ class Evidence:
     payloads: object = None          # eids that have one
     statuses: list = dataclasses.field(default_factory=list)
     log_lines: list = dataclasses.field(default_factory=list)
+    peaks: list = dataclasses.field(default_factory=list)    # of the daemons, at any time
+    keys: int = 0                    # the most that Redis held
+    fsck: str = ""                   # what heraldctl fsck finds; "" if nothing
+
+
+@dataclasses.dataclass
+class Peak:
+    """The most that a daemon had at any time; bytes, and numbers."""
+    name: str
+    rss: int = 0
+    descriptors: int = 0
+    threads: int = 0
 
 
 @dataclasses.dataclass
@@ -149,6 +167,8 @@ def judge(evidence):
     judge_rates(evidence, verdict)
     judge_ledger(evidence, verdict)
     judge_statuses(evidence, verdict)
+    judge_bounds(evidence, verdict)
+    judge_fsck(evidence, verdict)
     judge_logs(evidence, verdict)
     return verdict
 
@@ -401,11 +421,31 @@ def judge_ledger(evidence, verdict):
         verdict.offend("ledger", f"{eid}: a payload without a record")
 
 
+def adds_up(status):
+    return status["received"] == sum(status[name] for name in ("accepted", "duplicate", "rejected", "conflict"))
+
+
 def judge_statuses(evidence, verdict):
     for status in evidence.statuses:
-        parts = sum(status[name] for name in ("accepted", "duplicate", "rejected", "conflict"))
-        if status["received"] != parts:
-            verdict.offend("sums", f"{status['instance']}: received {status['received']}, and {parts} have an end")
+        if not adds_up(status):
+            verdict.offend("sums", f"{status['instance']} ({status['incarnation']}): what it received is not the sum of its ends: {status}")
+
+
+def judge_bounds(evidence, verdict):
+    """However much is published, a daemon stays as small as it is; Redis's keys follow what was published, and no more."""
+    verdict.counts.update(incarnations=len(evidence.statuses), keys=evidence.keys,
+                          MiB=max((peak.rss >> 20 for peak in evidence.peaks), default=0))
+    for peak in evidence.peaks:
+        if peak.rss > MOST_RSS or peak.descriptors > MOST_DESCRIPTORS or peak.threads > MOST_THREADS:
+            verdict.offend("bounds", f"{peak}, and {MOST_RSS} bytes, {MOST_DESCRIPTORS} descriptors and {MOST_THREADS} threads are the bounds")
+    most = KEYS_OF_AN_EVENT * len(evidence.published) + KEYS_BESIDES
+    if evidence.keys > most:
+        verdict.offend("bounds", f"{evidence.keys} keys in Redis for {len(evidence.published)} events: more than {most}")
+
+
+def judge_fsck(evidence, verdict):
+    if evidence.fsck:
+        verdict.offend("fsck", evidence.fsck)
 
 
 def judge_logs(evidence, verdict):

@@ -15,6 +15,7 @@ import time
 import herald
 import judge
 from processes import Process, free_port, wait_for
+from watch import Watch
 
 SINK = pathlib.Path(os.environ.get("CHAOS_SINK", herald.ROOT / "build/chaos/tests/chaos/chaos_sink"))
 
@@ -275,6 +276,8 @@ class Rig:
             daemon.notify.store_max = 0
             daemon.notify.empty()
         self.publisher = Publisher(self.redis, pace, mix, self.random.random(), **publisher)
+        self.watch = Watch(self)
+        self.watch.start()
 
     def store_users(self, client):
         for number in range(USERS):
@@ -363,20 +366,10 @@ class Rig:
                 wait_for(lambda: client.call("EXISTS", key), timeout, lambda: f"the last event of {source}\n" + self.world.output())
 
     def check_statuses(self):
-        """What came in is what became of it, by each instance's own counts; it writes them down once a second."""
-        def wrong():
-            with self.redis.client() as client:
-                found = []
-                for daemon in self.daemons:
-                    text = client.call("HGET", "herald:{0}:status", daemon.name)
-                    status = json.loads(text) if text else None
-                    if status is None or status["received"] != sum(
-                            status[name] for name in ("accepted", "duplicate", "rejected", "conflict")):
-                        found.append(status)
-                return found
-        with contextlib.suppress(AssertionError):
-            wait_for(lambda: not wrong(), 8, "sums that add up")
-        return [status for status in wrong() if status]
+        """What came in is what became of it, by the counts of each incarnation that was seen: it writes them down once a second."""
+        self.watch.end()
+        self.watch.look()
+        return list(self.watch.sums.values())
 
     def records(self):
         """All that Redis holds of us: records, indexes, payloads."""
@@ -395,6 +388,11 @@ class Rig:
                     indexes[name] = {flat[i].decode(): float(flat[i + 1]) for i in range(0, len(flat), 2)}
             payloads = {key.rsplit(":", 1)[1] for key in keys if key.startswith(base + "p:")}
             return records, indexes, payloads
+
+    def fsck(self):
+        """What the operator's own check finds, as a second opinion."""
+        done = self.world.ctl("fsck", config=self.daemons[0].config, check=False)
+        return "" if done.returncode == 0 else f"exit status {done.returncode}: {done.stdout[:2000]}{done.stderr[:500]}"
 
     def log_lines(self):
         lines = []
@@ -418,9 +416,11 @@ class Rig:
         for name, value in rules.items():
             setattr(made, name, value)
         return judge.Evidence(made, self.publisher.log, self.sink.sends(), self.faults, records, seen["event.accepted"],
-                              seen["event.conflict"], indexes, payloads, statuses, lines)
+                              seen["event.conflict"], indexes, payloads, statuses, lines, list(self.watch.peaks.values()),
+                              self.watch.keys, self.fsck())
 
     def close(self):
+        self.watch.end()
         self.publisher.is_over.set()
         if self.publisher.is_alive():
             self.publisher.join(30)

@@ -3,7 +3,7 @@
 import dataclasses
 import unittest
 
-from judge import Evidence, Fault, Published, Rules, Send, eid_of, judge, story
+from judge import Evidence, Fault, Peak, Published, Rules, Send, eid_of, judge, story
 
 RULES = Rules(lanes={"orders": ["mail"], "held": ["held"], "both": ["mail", "hook"], "quiet": ["quiet"],
                      "kept": ["mail"]},
@@ -16,7 +16,7 @@ class Plant:
 
     def __init__(self, **rules):
         self.evidence = Evidence(dataclasses.replace(RULES, **rules), [], [], [], {}, payloads=set(),
-                                 statuses=[{"instance": "one", "received": 3, "accepted": 1, "duplicate": 1, "rejected": 1,
+                                 statuses=[{"instance": "one", "incarnation": "0123abcd", "received": 3, "accepted": 1, "duplicate": 1, "rejected": 1,
                                             "conflict": 0}])
         self.serial = 0
 
@@ -242,6 +242,27 @@ class Judge(unittest.TestCase):
         plant = Plant().well()
         plant.evidence.statuses[0]["received"] = 4
         self.find(plant, sums=1)
+
+    def test_the_sums_of_an_incarnation_that_was_killed_count_too(self):
+        plant = Plant().well()
+        plant.evidence.statuses.insert(0, {**plant.evidence.statuses[0], "incarnation": "4567ef01", "duplicate": 0})
+        self.find(plant, sums=1)
+
+    def test_a_daemon_that_grew_and_keys_that_are_left_over(self):
+        plant = Plant().well()
+        plant.evidence.peaks, plant.evidence.keys = [Peak("one", 20 << 20, 40, 20), Peak("two", 64 << 20, 128, 40)], 300
+        self.find(plant)
+        for peak in (Peak("one", (64 << 20) + 1, 40, 20), Peak("one", 20 << 20, 129, 20), Peak("one", 20 << 20, 40, 41)):
+            plant.evidence.peaks[0] = peak
+            self.find(plant, bounds=1)
+        plant.evidence.peaks.clear()
+        plant.evidence.keys = 1000
+        self.find(plant, bounds=1)
+
+    def test_what_fsck_finds(self):
+        plant = Plant().well()
+        plant.evidence.fsck = "exit status 1: e:0123: no payload"
+        self.find(plant, fsck=1)
 
     def test_a_whole_address_in_a_log(self):
         plant = Plant().well()
