@@ -198,7 +198,9 @@ struct ledger_item {
     enum ledger_fail what; /* fail */
     int64_t delay_ms;      /* fail with FAIL_DEFER */
 };
-/* answers[i] is the script's number for item i. */
+/* answers[i] is the script's number for item i. A provider's yes (sent), and what is held because it may have
+ * been sent (fail with FAIL_UNKNOWN), are kept for an event that Redis has lost, and meet it when it is told
+ * again. */
 typedef void ledger_items_fn(void *arg, const int *answers, size_t count, const struct err *err);
 
 bool ledger_start(struct ledger *, const struct ledger_item *, size_t count, ledger_items_fn *, void *arg,

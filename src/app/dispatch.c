@@ -148,6 +148,9 @@ static void collect(struct dispatch *dispatch)
     }
     if (dispatch->is_closing)
         return; /* the link is gone: the leases' end settles what is left */
+    if (!dispatch->is_usable)
+        return; /* a Redis that has forgotten our leases would take no outcome, and we then hold nothing to
+                   tell it again */
     settle_flush(dispatch->settle);
     for (size_t i = 0; i < dispatch->station_count; i++)
         station_pump(dispatch->stations[i]);

@@ -7,7 +7,8 @@
  *   1. the last accepted events and all that is held are told again: what Redis has lost is there again,
  * un-leased;
  *   2. the leases of what is held are taken again: some of it may be past its commit point;
- *   3. the providers' last answers are told again, so that nothing that was sent is sent again.
+ *   3. the providers' last answers are told again, so that nothing that was sent is sent again; of an event
+ * that another instance or a stream has yet to tell, the answer waits for it in Redis.
  *
  * Nothing is claimed, accepted or released until it is done. Then, after a restart of Redis, we wait until
  * the other instances have had the time to do the same: they too may have sent what Redis no longer knows.

@@ -184,6 +184,7 @@ bool ledger_fail(struct ledger *ledger, const struct ledger_item *items, size_t 
     struct ledger_call *call = items_call(ledger, SCRIPT_FAIL, count, on_items, arg, err);
     if (call == NULL)
         return false;
+    ledger_call_number(call, ledger->options.retain_ms);
     ledger_call_number(call, (int64_t)count);
     for (size_t i = 0; i < count; i++) {
         ledger_call_text(call, items[i].eid);

@@ -237,6 +237,22 @@ class Recovery(herald.TestCase):
             if fields["name"].startswith("herald-commands"):
                 self.client.call("CLIENT", "KILL", "ID", fields["id"])
 
+    def test_an_answer_is_told_before_its_event_and_is_not_forgotten(self):
+        """One accepts, the other sends and is the first to come back to a Redis that is empty."""
+        smtp = self.world.smtp_script({"always": {"final": {"reply": "250 ok", "delay": 0.05}}})
+        accepts = self.start(smtp, more="connections = 1")
+        sends = self.world.heraldd(CONFIG.replace("order:confirmed", "another"), redis=self.redis.url, smtp=smtp.url,
+                                   lease="5s", instance="two", more="connections = 4")
+        self.publish(0, 300)
+        accepts.log.wait_event("event.accepted", n=300)
+        self.wait(lambda: sends.log.count("delivery.sent") >= 40, 20, "the other has sent 40")
+        accepts.process.signal(signal.SIGSTOP)
+        self.restart_redis_empty()
+        sends.log.wait_event("redis.connected", n=2)
+        accepts.process.signal(signal.SIGCONT)
+        self.wait_idle(300)
+        self.check_each_once(smtp, 300)
+
     def test_two_instances_lose_and_repeat_nothing_when_redis_forgets(self):
         smtp = self.world.smtp_script({"always": {"final": {"reply": "250 ok", "delay": 0.05}}})
         daemons = [self.start(smtp), self.start(smtp, instance="two")]

@@ -8,7 +8,8 @@
 --       events, each: eid content payload notification(1-based) send_at expires_at note
 --                     targets, each: lane(1-based) scope max_age hold dead
 -- Reply now, limiter errors, then per event one array:
---       {"N", accepted, per target "L" | "A" | "W <slot ms> <scope>" | "X <reason>"}
+--       {"N", accepted, per target "L" | "A" | "W <slot ms> <scope>" | "X <reason>"}; "A" also of
+--                what was answered before its event was told again
 --       {"D", accepted, per delivery on record its packed record}    {"C"}    {"E", why}
 local owner, lease_ms, retain_ms = take(), take_number(), take_number()
 limiter_closed = take() == 'closed'
@@ -68,6 +69,15 @@ local function place(record, target, event)
     return 'L'
 end
 
+-- Of deliveries whose answer came before them: their event was told again.
+local answered = {} -- id -> the answer
+local has_early = redis.call('EXISTS', early_key) == 1
+
+local function early_answer(id)
+    local answer = has_early and redis.pcall('HGET', early_key, id)
+    return type(answer) == 'string' and string.match(answer, '^[SU] %d+$') or nil
+end
+
 local entries = {} -- of fresh records: per index, scores and members for one ZADD
 local writes = {}  -- HSET's arguments, payload and lines for `explain` of fresh events
 local fresh = {}   -- eid -> its place in writes
@@ -94,7 +104,9 @@ local function enter(event)
         local ordinal = ordinal_text(i - 1)
         local record = {state = 'A', fence = 0, attempts = 0, crashes = 0, at = 0, flags = 0, owner = '-',
                         accepted = now, lane = target.dead == '' and target.lane.name or '-'}
-        local fate = place(record, target, event)
+        local id = event.eid .. ':' .. ordinal
+        answered[id] = early_answer(id)
+        local fate = answered[id] and 'A' or place(record, target, event)
         answer[i + 2] = fate
         fields[#fields + 1] = ordinal
         fields[#fields + 1] = pack(record)
@@ -105,7 +117,7 @@ local function enter(event)
             entries[key] = list
         end
         list[#list + 1] = text_of(now + record.at)
-        list[#list + 1] = event.eid .. ':' .. ordinal
+        list[#list + 1] = id
         if record.state == 'A' then
             tell_lane(record.lane)
         end
@@ -189,6 +201,18 @@ for _, write in ipairs(writes) do
 end
 for _, event in ipairs(conflicts) do
     tell(event.eid, '-', 'conflict ' .. event.content)
+end
+for id, answer in pairs(answered) do
+    local record = load(string.match(id, '^(%w+):(%d+)$'))
+    local state, attempts = string.match(answer, '^(%u) (%d+)$')
+    record.attempts = tonumber(attempts)
+    if state == 'S' then
+        finish(record, 'S', retain_ms)
+    else
+        move(record, 'U', now)
+    end
+    tell(record.eid, record.ordinal, (state == 'S' and 'sent' or 'unknown') .. ' before Redis lost the event')
+    redis.call('HDEL', early_key, id)
 end
 if buried_bytes > 0 then
     weigh_dead(buried_bytes)

@@ -220,6 +220,25 @@ local function finish(record, state, retain_ms)
     end
 end
 
+-- Answers to deliveries that are not on record: Redis lost the event with its last writes, and whoever accepted
+-- it tells it again, perhaps only after this answer; or its stream does. So the answer waits for it, for as long
+-- as duplicates are recognised: "S attempts" or "U attempts" under "eid:ordinal". The most that are kept weigh
+-- about 30 MB.
+local early_key = base .. ':early'
+local EARLY_MAX = 300000
+
+local function keep_early(eid, ordinal, answer, retain_ms)
+    local kept = redis.pcall('HLEN', early_key)
+    if type(kept) == 'number' and kept < EARLY_MAX then
+        redis.call('HSET', early_key, eid .. ':' .. ordinal, answer)
+        redis.call('PEXPIRE', early_key, retain_ms)
+    end
+end
+-- Only of an event that was not there at all: where just a record is missing, it is damaged.
+local function is_lost(eid)
+    return redis.call('EXISTS', event_key(eid)) == 0
+end
+
 -- One line of history for `explain`, at most eight, written only when something other than a first-attempt
 -- success happened. What is told of an event that has ended goes when the event goes.
 local function tell(eid, ordinal, text)

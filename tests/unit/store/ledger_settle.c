@@ -111,6 +111,51 @@ Test(ledger_settle, sent_of_something_unknown_is_told_apart)
     cr_assert_eq(world_number("EXISTS herald:{0}:e:" E2), 0);
 }
 
+Test(ledger_settle, a_yes_that_comes_before_its_event_waits_for_it)
+{
+    cr_assert_eq(sent(E2, 1, 4), 0);
+    cr_assert_eq(world_number("PTTL herald:{0}:early"), WORLD_RETAIN_MS);
+    accept_order((struct order){.eid = E1, .capacity = 1});
+    cr_assert_eq(world_record(E1, 0).state, 'L', "that is of another event");
+    accept_order((struct order){.eid = E2, .capacity = 2, .targets = 2});
+    cr_assert_eq(world_record(E2, 0).state, 'L');
+    cr_assert_eq(world_record(E2, 1).state, 'S');
+    cr_assert_eq(world_record(E2, 1).attempts, 1);
+    cr_assert(has_payload(E2), "the other is open");
+    cr_assert(world_history_has(E2, "1 sent before Redis lost the event"));
+    cr_assert_eq(world_number("EXISTS herald:{0}:early"), 0);
+    cr_assert_eq(sent(E2, 0, 1), 1);
+    cr_assert_not(has_payload(E2));
+    cr_assert_eq(world_number("PTTL herald:{0}:e:" E2), WORLD_RETAIN_MS);
+    cr_assert_eq(world_number("ZCARD herald:{0}:due:mail"), 0);
+}
+
+Test(ledger_settle, what_may_have_been_sent_waits_for_its_event_too_and_other_failures_do_not)
+{
+    cr_assert_eq(fail_as(E1, 1, 2), 0);
+    cr_assert_eq(fail_as(E2, 1, 1), 0);
+    cr_assert_eq(fail_as(E2, 1, 0), 0);
+    accept_order((struct order){.eid = E1, .capacity = 1});
+    accept_order((struct order){.eid = E2, .capacity = 1});
+    cr_assert_eq(world_record(E1, 0).state, 'U');
+    cr_assert_eq(world_number("ZCARD herald:{0}:unknown"), 1);
+    cr_assert_eq(world_record(E2, 0).state, 'L');
+}
+
+Test(ledger_settle, answers_without_an_event_are_bounded_and_harm_nothing_where_their_key_is_foreign)
+{
+    world_number("SET herald:{0}:early foreign");
+    cr_assert_eq(sent(E1, 0, 1), 0);
+    accept_order((struct order){.eid = E1, .capacity = 1});
+    cr_assert_eq(world_record(E1, 0).state, 'L');
+    world_number("DEL herald:{0}:early");
+    cr_assert_eq(world_number("EVAL %s 1 herald:{0}:early",
+                              "for i = 1, 300000 do redis.call('HSET', KEYS[1], i, '') end return 1"),
+                 1);
+    cr_assert_eq(sent(E2, 0, 1), 0);
+    cr_assert_eq(world_number("HLEN herald:{0}:early"), 300000);
+}
+
 Test(ledger_settle, a_success_after_a_failure_is_told_with_the_providers_words)
 {
     accept_order((struct order){.eid = E1, .capacity = 1});
