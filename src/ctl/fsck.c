@@ -56,7 +56,7 @@ static void print_finding(struct fsck *fsck, const char *kind, const char *name,
 static bool check(struct fsck *fsck, const char *const *pairs, size_t count, struct err *err)
 {
     const char *argv[3 + 2 * SCRIPT_ITEMS];
-    char retain[24], number[16];
+    char retain[24], number[24];
     const struct redisReply *reply;
     snprintf(retain, sizeof retain, "%" PRId64, fsck->context->config->dedupe_window_ms);
     snprintf(number, sizeof number, "%zu", count);
