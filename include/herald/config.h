@@ -169,6 +169,13 @@ bool config_add_notification(struct config *config, const char *name, struct con
  * rule says so, and sources that came or went. */
 bool config_can_replace(const struct config *now, const struct config *next, struct err *err) MUST_CHECK;
 
+/* Calls back for what is good and yet hardly meant: a file among the templates that nobody reads, an empty
+ * subject, a template that makes no JSON, a password with a space at an end, nothing to listen to, a
+ * notification that nothing makes. `where` is a path, a section in brackets, or ""; the text goes on behind
+ * it. Blocks on files. */
+typedef void config_doubt_fn(void *arg, const char *where, const char *text);
+void config_each_doubt(const struct config *config, config_doubt_fn *on_doubt, void *arg);
+
 /* Calls back for each row of the option table, for the manual and the test that compares it with
  * etc/herald.conf. */
 struct config_option_help {

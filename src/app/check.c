@@ -3,10 +3,8 @@
 
 #include <stddef.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "herald/client.h"
-#include "herald/content.h"
 #include "herald/lane.h"
 #include "herald/reply.h"
 #include "herald/server.h"
@@ -19,51 +17,15 @@ bool check_providers(const struct config *config, struct err *err)
     return true;
 }
 
-#define DOUBTS_MAX 50 /* lines about templates: more are one mistake, such as a wrong directory */
-
-static void say_doubt(void *arg, const char *path, const char *text)
+static void say_doubt(void *arg, const char *where, const char *text)
 {
-    size_t *said = arg;
-    if ((*said)++ < DOUBTS_MAX)
-        printf("warning: %s %s\n", path, text);
-}
-
-static void doubt_templates(const struct config *config)
-{
-    const struct content *contents[CONFIG_MAX_SECTIONS];
-    size_t said = 0;
-    for (size_t i = 0; i < config->notification_count; i++)
-        contents[i] = config->notifications[i].content;
-    if (config->notification_count > 0)
-        content_each_doubt(config->templates, contents, config->notification_count, say_doubt, &said);
-    if (said > DOUBTS_MAX)
-        printf("warning: and %zu more of these in %s\n", said - DOUBTS_MAX, config->templates);
-}
-
-/* An editor leaves it there unseen, and the server only says that the password is wrong. */
-static void doubt_password(const char *section, const char *name, const char *password)
-{
-    size_t len = password != NULL ? strlen(password) : 0;
-    if (len > 0 && (password[0] == ' ' || password[len - 1] == ' '))
-        printf("warning: [%s%s] its password begins or ends with a space\n", section, name);
+    (void)arg;
+    printf("warning: %s%s%s\n", where, where[0] != '\0' ? " " : "", text);
 }
 
 void check_doubts(const struct config *config)
 {
-    if (config->source_count == 0)
-        puts("warning: there is no [source]: nothing is listened to, and nothing sent");
-    for (size_t i = 0; i < config->notification_count; i++) {
-        const struct config_notification *notification = &config->notifications[i];
-        bool is_made = false;
-        for (size_t k = 0; k < config->source_count; k++)
-            is_made = is_made || config->sources[k].notification == notification;
-        if (!is_made)
-            printf("warning: [notification %s] no source makes it\n", notification->name);
-    }
-    doubt_password("redis", "", config->redis.password);
-    for (size_t i = 0; i < config->provider_count; i++)
-        doubt_password("provider ", config->providers[i].name, config->providers[i].password);
-    doubt_templates(config);
+    config_each_doubt(config, say_doubt, NULL);
 }
 
 static void say_warning(void *arg, const char *topic, const char *text)

@@ -11,8 +11,7 @@
 /* What each provider's own code has to say about its section. *err is ERR_CONFIG. */
 bool check_providers(const struct config *config, struct err *err) MUST_CHECK;
 
-/* What is good and yet hardly meant, a line for each: a file among the templates that nobody reads, an empty
- * subject, a password with a space at an end, nothing to listen to, a notification that nothing makes. */
+/* A line for each of config_each_doubt. */
 void check_doubts(const struct config *config);
 
 /* Connects to Redis and to every provider, one after the other, says a line about each, and sends nothing.

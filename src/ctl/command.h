@@ -88,6 +88,7 @@ bool command_render(const struct context *context, int argc, char **argv, struct
 bool command_publish(const struct context *context, int argc, char **argv, struct err *err);
 bool command_tail(const struct context *context, int argc, char **argv, struct err *err);
 bool command_test(const struct context *context, int argc, char **argv, struct err *err);
+bool command_doctor(const struct context *context, int argc, char **argv, struct err *err);
 bool command_users_import(const struct context *context, int argc, char **argv, struct err *err);
 
 #endif

@@ -44,6 +44,8 @@ static const struct command commands[] = {
      command_lane_move},
     {"fsck", "", "do records and indexes in Redis agree? Lists 100 findings unless --limit says more", 0, 0,
      OPTION_REPAIR | OPTION_LIMIT | OPTION_YES, NEEDS_REDIS, command_fsck},
+    {"doctor", "", "look at all that could be wrong, and say what helps; sends and changes nothing", 0, 0,
+     OPTION_ANY, NEEDS_NOTHING, command_doctor},
     {"render", "NOTIFICATION EVENT.json [CHANNEL]", "show what would be sent, without sending it", 2, 3,
      OPTION_ANY, NEEDS_CONFIG, command_render},
     {"tail", "", "the log as it is written, from the journal or a file of JSON lines", 0, 0,

@@ -53,7 +53,7 @@ LINE = re.compile(rb'^[\d.]+ \[\d+ (\S+)\] (.*)$', re.S)
 WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.S)
 # A command that a script names, and what stands behind it if it is written out: perhaps a subcommand.
 NAMED = re.compile(r"redis\.p?call\('(\w+)'(?:,\s*'(\w+)')?")
-HAS_SUBCOMMANDS = ("client", "xgroup", "xinfo")
+HAS_SUBCOMMANDS = ("client", "pubsub", "xgroup", "xinfo")
 
 
 def right_for(words):
@@ -210,7 +210,7 @@ class Rights(herald.TestCase):
         shop.publish("order:confirmed", herald.order(6, sendAt=herald.rfc3339(time.time() + 3600)))
         daemon.log.wait_event("event.accepted", order_id="o-6")
         self.plant_waiting("mails", "1" * 24)
-        for arguments in (["status"], ["pause", "mail"], ["resume", "mail"], ["limits"], ["lane", "list"], ["lane", "move", "mails", "mail", "--yes"], ["fsck"],
+        for arguments in (["status"], ["doctor"], ["pause", "mail"], ["resume", "mail"], ["limits"], ["lane", "list"], ["lane", "move", "mails", "mail", "--yes"], ["fsck"],
                           ["dead", "list", "--newer", "1h"], ["dead", "show", "o-5"], ["dead", "replay", "--all", "--yes"],
                           ["dead", "drop", "o-5", "--yes"], ["cancel", "o-6"], ["explain", "o-99"], ["users", "import", users],
                           ["publish", "--source", "orders", event]):

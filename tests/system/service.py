@@ -205,7 +205,7 @@ class Service(herald.TestCase):
         self.assertEqual(len(warnings), 7, warnings)
         for n in range(60):
             (templates / f"stray-{n}").touch()
-        self.assertIn(f"warning: and 13 more of these in {templates}", check().stdout)
+        self.assertIn(f"warning: {templates} has 13 more of these", check().stdout)
 
     def check_connections(self, **values):
         """`heraldd --check --connect` on a mail and a push provider: its exit status and its lines."""
