@@ -1,5 +1,6 @@
 """The real servers that tests run against, all on 127.0.0.1 and inside one directory."""
 
+import contextlib
 import email
 import email.policy
 import json
@@ -168,15 +169,27 @@ class SmtpSink(Server):
         return len(os.listdir(self.mail_folder))
 
     def mails(self):
-        """All of them, read by Python's email parser, oldest first. `envelope_to` and `received_at` (of the file's last
-        byte, to about 4 ms) are added."""
+        """All that have come whole, read by Python's email parser, oldest first. `envelope_to` and `received_at` (of the
+        file's last byte, to about 4 ms) are added."""
+        paths = list(self.mail_folder.iterdir())
+        unfinished = self._open_files()  # after the list: what is closed now was whole when it was listed
         found = []
-        for path in self.mail_folder.iterdir():
+        for path in paths:
+            if str(path) in unfinished:
+                continue
             mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
             mail.envelope_to = str(mail["X-Rcpt-Args"] or "").split(">")[0].lstrip("<")
             mail.received_at = path.stat().st_mtime_ns / 1e9
             found.append(mail)
         return sorted(found, key=lambda mail: mail.received_at)
+
+    def _open_files(self):
+        links = set()
+        with contextlib.suppress(FileNotFoundError):  # it has ended, and has none
+            for number in os.listdir(f"/proc/{self.process.pid}/fd"):
+                with contextlib.suppress(FileNotFoundError):
+                    links.add(os.readlink(f"/proc/{self.process.pid}/fd/{number}"))
+        return links
 
 
 def make_certificate(folder):
