@@ -248,8 +248,7 @@ static void write_lines(struct report *report, struct batch *batch)
 static void *run(void *unused)
 {
     struct batch batch;
-    struct report report = {
-        .lost_before = log_dropped(), .lost_at_ms = clock_mono_ms() - REPORT_EVERY_MS, .is_working = true};
+    struct report report = {.lost_at_ms = clock_mono_ms() - REPORT_EVERY_MS, .is_working = true};
 
     (void)unused;
     pthread_mutex_lock(&log_state.mutex);
