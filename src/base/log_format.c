@@ -14,7 +14,8 @@
 
 _Static_assert(LOG_LINE_BYTES <= PIPE_BUF, "a line must be one atomic write into a pipe");
 
-#define TAIL_BYTES 24     /* kept free for what ends a line: the longest is HERALD_CUT=true, in the journal */
+#define TAIL_BYTES 24  /* kept free for what ends a line: the longest ends MESSAGE and is HERALD_CUT=true */
+#define FOOT_BYTES 512 /* kept free for MESSAGE: the journal wants one, and most are shorter */
 #define MESSAGE_BYTES 480 /* the text of a struct err; six bytes for each still fit a line */
 #define VALUE_BYTES 512   /* an id has at most 128; what is longer is somebody's prose */
 #define REPLY_BYTES 200   /* promised in log.h: enough of a provider's words to look them up */
@@ -217,6 +218,13 @@ static void put_message(struct line *line, const char *message, enum style style
     put_value(line, message, strlen(message), MESSAGE_BYTES, style);
 }
 
+static void put_event_and_message(struct line *line, const struct log_entry *entry)
+{
+    put_text(line, entry->event);
+    put_text(line, "  ");
+    put_message(line, entry->message, STYLE_PLAIN);
+}
+
 static void put_text_head(struct line *line, const struct log_entry *entry)
 {
     char ts[CLOCK_RFC3339_BYTES];
@@ -226,9 +234,7 @@ static void put_text_head(struct line *line, const struct log_entry *entry)
     put_text(line, " ");
     put_text(line, level_names[entry->level]);
     put_text(line, " ");
-    put_text(line, entry->event);
-    put_text(line, "  ");
-    put_message(line, entry->message, STYLE_PLAIN);
+    put_event_and_message(line, entry);
 }
 
 static void put_json_head(struct line *line, const struct log_entry *entry)
@@ -249,9 +255,6 @@ static void put_json_head(struct line *line, const struct log_entry *entry)
 
 static void put_journal_head(struct line *line, const struct log_entry *entry)
 {
-    put_text(line, "MESSAGE=");
-    put_message(line, entry->message, STYLE_PLAIN);
-    put(line, "", 1);
     put_text(line, "PRIORITY=");
     put_text(line, priorities[entry->level]);
     put(line, "", 1);
@@ -260,12 +263,42 @@ static void put_journal_head(struct line *line, const struct log_entry *entry)
     put_text(line, "HERALD_EVENT=");
     put_text(line, entry->event);
     put(line, "", 1);
+    put_text(line, "HERALD_MESSAGE=");
+    put_message(line, entry->message, STYLE_PLAIN);
+    put(line, "", 1);
 }
 
-/* What makes one format: its head, each field, and how a line ends that is whole or cut. */
+/* What tells a reader nothing that another field doesn't, and is long. */
+static bool is_for_machines(enum log_key key)
+{
+    return key == LOG_KEY_EVENT_ID || key == LOG_KEY_DELIVERY || key == LOG_KEY_TRACE_ID;
+}
+
+/* journalctl shows no more of an entry than this: so it is the line of the text format. It comes last, and
+ * what finds no room in it is in the fields. */
+static void put_journal_foot(struct line *line, const struct log_entry *entry)
+{
+    line->has_fields = false;
+    put_text(line, "MESSAGE=");
+    put_event_and_message(line, entry);
+    for (size_t i = 0; i < entry->count && !line->is_full; i++) {
+        if (entry->fields[i].type == LOG_NONE || is_for_machines(entry->fields[i].key))
+            continue;
+        put_text_field(line, &entry->fields[i]);
+        line->has_fields = true;
+    }
+    line->is_full = false;
+    line->room++; /* of what is kept free for the end */
+    put(line, "", 1);
+}
+
+/* What makes one format: its head, each field, what stands behind them, and how a line ends that is whole or
+ * cut. */
 struct form {
     void (*put_head)(struct line *line, const struct log_entry *entry);
     void (*put_field)(struct line *line, const struct log_field *field);
+    void (*put_foot)(struct line *line, const struct log_entry *entry); /* NULL: nothing */
+    size_t foot_bytes;
     const char *end;
     size_t end_bytes;
     const char *cut;
@@ -275,16 +308,17 @@ struct form {
 #define ENDS(whole, cut) (whole), sizeof(whole) - 1, (cut), sizeof(cut) - 1
 
 static const struct form forms[] = {
-    [LOG_FORMAT_TEXT] = {put_text_head, put_text_field, ENDS("\n", " cut=true\n")},
-    [LOG_FORMAT_JSON] = {put_json_head, put_json_field, ENDS("}\n", ",\"cut\":true}\n")},
-    [LOG_FORMAT_JOURNAL] = {put_journal_head, put_journal_field, ENDS("", "HERALD_CUT=true\0")},
+    [LOG_FORMAT_TEXT] = {put_text_head, put_text_field, NULL, 0, ENDS("\n", " cut=true\n")},
+    [LOG_FORMAT_JSON] = {put_json_head, put_json_field, NULL, 0, ENDS("}\n", ",\"cut\":true}\n")},
+    [LOG_FORMAT_JOURNAL] = {put_journal_head, put_journal_field, put_journal_foot, FOOT_BYTES,
+                            ENDS("", "HERALD_CUT=true\0")},
 };
 
 size_t log_format(enum log_format format, const struct log_entry *entry, char ret[LOG_LINE_BYTES])
 {
     assert(format != LOG_FORMAT_AUTO);
     const struct form *form = &forms[format];
-    struct line line = {.bytes = ret, .room = LOG_LINE_BYTES - TAIL_BYTES};
+    struct line line = {.bytes = ret, .room = LOG_LINE_BYTES - TAIL_BYTES - form->foot_bytes};
     bool is_cut = false;
 
     form->put_head(&line, entry);
@@ -303,6 +337,9 @@ size_t log_format(enum log_format format, const struct log_entry *entry, char re
             line.has_fields = true;
         }
     }
+    line.room += form->foot_bytes;
+    if (form->put_foot != NULL)
+        form->put_foot(&line, entry);
     line.room = LOG_LINE_BYTES;
     put(&line, is_cut ? form->cut : form->end, is_cut ? form->cut_bytes : form->end_bytes);
     return line.len;

@@ -111,10 +111,10 @@ static void look_at_lanes(struct checkup *checkup, const struct instances *insta
                     lanes->count);
     if (lanes->dead > 0)
         checkup_say(checkup, HEALTH_WARN, "dead", "heraldctl dead list; then replay or drop",
-                    "%" PRId64 " deliveries were given up", lanes->dead);
+                    "given up: %" PRId64, lanes->dead);
     if (lanes->unknown > 0)
         checkup_say(checkup, HEALTH_WARN, "unknown", "heraldctl unknown list; then resend or drop",
-                    "%" PRId64 " may have been sent and are held", lanes->unknown);
+                    "held, for they may have been sent: %" PRId64, lanes->unknown);
 }
 
 /* ── who else listens ── */
@@ -136,15 +136,15 @@ static void look_at_channel(struct checkup *checkup, const char *channel, size_t
                     "if one is a staging herald, it sends to your customers: give it a Redis of its own, or "
                     "redirect_to. "
                     "(One more for a moment is a restart's kept subscription)",
-                    "%" PRId64 " listen on %s, and %zu heralds are alive under the prefix %s", listeners,
-                    channel, alive, checkup->config->prefix);
+                    "listening on %s: %" PRId64 ", but alive under the prefix %s: %zu", channel, listeners,
+                    checkup->config->prefix, alive);
     else if (listeners < (int64_t)alive)
         checkup_say(checkup, HEALTH_WARN, "channel",
                     "heraldctl tail --event redis says why; they may be of another configuration",
-                    "%" PRId64 " of %zu heralds that are alive listen on %s", listeners, alive, channel);
+                    "listening on %s: %" PRId64 ", but alive: %zu", channel, listeners, alive);
     else
-        checkup_say(checkup, HEALTH_OK, "channel", NULL, "nobody but %zu heralds listens on %s", alive,
-                    channel);
+        checkup_say(checkup, HEALTH_OK, "channel", NULL, "listening on %s: %zu, all of them ours", channel,
+                    alive);
 }
 
 void checkup_work(struct checkup *checkup)

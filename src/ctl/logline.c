@@ -140,7 +140,7 @@ static void read_journal(struct logline *line, const struct json *json, const st
     const struct json_token *message = json_member(json, 0, "MESSAGE");
     clock_rfc3339(strtoll(json->text + time->start, NULL, 10) / 1000, line->ts);
     level_of_priority(line, json, json_member(json, 0, "PRIORITY"));
-    if (message != NULL)
+    if (message != NULL && json_member(json, 0, "HERALD_MESSAGE") == NULL) /* systemd's, about us */
         add_field(line, json, message - 1, "", true);
     for (uint32_t at = 1; at < json->tokens[0].next; at = json->tokens[at + 1].next)
         add_field(line, json, &json->tokens[at], "HERALD_", true);

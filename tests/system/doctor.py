@@ -224,7 +224,7 @@ class Doctor(herald.TestCase):
         self.world.heraldd(CONFIG, **self.values(instance="two", prefix="staging"))
         [(health, topic, text, remedy)] = self.doctor(one.config, 0)
         self.assertEqual((health, topic), ("warn", "channel"))
-        self.assertIn("2 listen on order:confirmed, and 1 heralds are alive under the prefix herald", text)
+        self.assertIn("listening on order:confirmed: 2, but alive under the prefix herald: 1", text)
         self.assertIn("redirect_to", remedy)
 
     def test_a_clock_that_is_half_a_minute_off(self):
@@ -245,8 +245,8 @@ class Doctor(herald.TestCase):
         found = self.doctor(daemon.config, 1)
         found = self.find(found, "fail", "lane", "gone is orphaned", "1 wait")
         found = self.find(found, "warn", "lane", "mail is paused")
-        found = self.find(found, "warn", "dead", "1 deliveries")
-        found = self.find(found, "warn", "unknown", "1 may have been sent")
+        found = self.find(found, "warn", "dead", "given up: 1")
+        found = self.find(found, "warn", "unknown", "may have been sent: 1")
         self.assertEqual(found, [])
 
     def test_an_instance_that_died(self):
@@ -260,7 +260,7 @@ class Doctor(herald.TestCase):
         found = self.find(found, "fail", "instances", "no heraldd is alive")
         found = self.find(found, "warn", "instances", "one on ", "did not take its leave")
         # The service manager keeps its subscription for the next.
-        found = self.find(found, "warn", "channel", "1 listen on order:confirmed, and 0 heralds are alive")
+        found = self.find(found, "warn", "channel", "listening on order:confirmed: 1, but alive under the prefix herald: 0")
         self.assertEqual(found, [])
 
     def test_a_redis_that_is_unfit_or_nearly_full(self):

@@ -51,7 +51,7 @@ def as_journal(text):
     seconds = time.mktime(time.strptime(moment[:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone
     own = {"__REALTIME_TIMESTAMP": str(int(seconds) * 1000000 + int(moment[20:23]) * 1000), "_PID": "7", "_SYSTEMD_UNIT": "heraldd.service",
            "PRIORITY": {"error": "3", "warning": "4", "notice": "5", "info": "6", "debug": "7"}[entry.pop("level")],
-           "MESSAGE": entry.pop("message")}
+           "MESSAGE": f"{entry['event']}  {entry['message']}"}
     return json.dumps(own | {f"HERALD_{name.upper()}": value if isinstance(value, str) else json.dumps(value) for name, value in entry.items()})
 
 

@@ -161,19 +161,25 @@ class Container:
         return [line for line in map(json.loads, said.splitlines())
                 if int(line["__REALTIME_TIMESTAMP"]) >= self.journal_from]
 
-    def redis(self, **options):
-        """A client of the Redis in it: the connection is made in its network."""
+    @contextlib.contextmanager
+    def network(self):
+        """This thread is in its network: connections that it makes are within, and processes that it starts stay there."""
         ours = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         theirs = os.open(f"/proc/{self.leader}/ns/net", os.O_RDONLY)
         try:
             self._enter_network(theirs)
             try:
-                return Redis(("127.0.0.1", 6379), **options)
+                yield
             finally:
                 self._enter_network(ours)
         finally:
             os.close(ours)
             os.close(theirs)
+
+    def redis(self, **options):
+        """A client of the Redis in it."""
+        with self.network():
+            return Redis(("127.0.0.1", 6379), **options)
 
     @staticmethod
     def _enter_network(descriptor):

@@ -1,6 +1,7 @@
 """heraldd from its Debian package under a real systemd: what survives restarts, kills, hangs and upgrades."""
 
 import re
+import socket
 import time
 import unittest
 
@@ -8,9 +9,11 @@ import herald
 from frozen import Frozen, thread_of
 from installed import TestCase, customer, next_version
 from publisher import Publisher
+from servers import Http2Receiver, SmtpScript, make_certificate
 
 CONF = "/etc/herald/herald.conf"
 PACE = 300  # events a second
+SUPPRESSED = "a596d6fe7bfa4994828e72309e95d61e"  # journald left lines out, as `journalctl --catalog` names it
 # Short, so that what a killed one had on its way is soon taken over.
 TIMES = "[herald]\nlease = 3s\nlease_margin = 500ms\ncanary_interval = 1s\nlog_rate = 0\n"
 # As the one that is there without being named, with room for a load on a slow machine.
@@ -60,6 +63,13 @@ class Lifecycle(TestCase):
         self.debian.systemctl("unmask", "--runtime", "redis-server")
         self.debian.systemctl("start", "redis-server")
 
+    def metrics(self, path):
+        """What a scraper in herald's group is told on that socket."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(self.debian.path(path)))
+            sock.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            return b"".join(iter(lambda: sock.recv(65536), b"")).decode()
+
     def publisher(self):
         publisher = Publisher(self.debian.redis, PACE)
         self.addCleanup(publisher.end)
@@ -94,6 +104,45 @@ class Lifecycle(TestCase):
         owners = self.debian.shell("stat -c '%U %a' /var/lib/herald /var/lib/herald/mail/new/*").stdout.splitlines()
         self.assertEqual(owners, ["herald 700", "herald 600"])
 
+    def test_every_kind_of_source_and_provider_works_in_the_sandbox(self):
+        secrets = {"mail-password": "m41l", "push-token": "t0ken"}
+        for name, secret in secrets.items():
+            self.debian.write(f"/etc/herald/credentials/{name}", secret + "\n", mode=0o600)
+        self.drop_in("[Service]\nRuntimeDirectory=herald\n" + "".join(
+            f"LoadCredential={name}:/etc/herald/credentials/{name}\n" for name in secrets))
+        with self.debian.network():
+            certificate, key = make_certificate(self.folder)
+            mail = SmtpScript(self.folder / "smtp", arguments=["--cert", certificate, "--key", key, "--auth", "shop:m41l"])
+            self.addCleanup(mail.kill)
+            push = Http2Receiver(self.folder)
+            self.addCleanup(push.kill)
+        self.debian.write("/etc/herald/ca.pem", certificate.read_text())
+        text = self.as_installed.replace("#metrics = 127.0.0.1:9464", "metrics = unix:/run/herald/metrics.sock")
+        push_options = f"type = http\nurl = {push.url}/send\ntoken_file = push-token\nca_file = ca.pem\n"
+        self.start(text.replace("type = null\n", push_options, 1) + f"""
+[source kept-orders]
+type = stream
+stream = orders
+notification = order-confirmed
+id = orderId
+
+[provider mail]
+channel = email
+url = {mail.url}
+user = shop
+password_file = mail-password
+ca_file = ca.pem
+from = orders@shop.example
+""")
+        self.client.publish("order:confirmed", herald.order("1"))
+        self.client.call("XADD", "orders", "*", "event", herald.order("2"))
+        for channel, provider in (("email", "mail"), ("push", "app")):
+            self.wait_event("delivery.sent", n=2, HERALD_CHANNEL=channel, HERALD_PROVIDER=provider)
+        self.assertEqual([(line["user"], line["tls"]) for line in mail.mails()], [("shop", True)] * 2)
+        self.assertEqual(push.count(), 2)
+        self.assertIn("herald_deliveries_sent_total", self.metrics("/run/herald/metrics.sock"))
+        self.assertEqual(self.debian.journal(HERALD_EVENT="journal.off"), [])
+
     def test_the_unit_is_as_closed_as_it_claims(self):
         said = self.debian.run("systemd-analyze", "security", "--no-pager", "heraldd").stdout
         self.assertLessEqual(float(re.search(r"Overall exposure level.*: ([0-9.]+)", said).group(1)), 1.3)
@@ -109,6 +158,20 @@ class Lifecycle(TestCase):
         self.assertIn("waiting for Redis", self.debian.show("heraldd", "StatusText"))
         self.bring_redis_back()
         self.wait(lambda: self.debian.show("heraldd", "ActiveState") == "active", 30, "active")
+
+    def test_a_burst_of_lines_is_whole_in_the_journal(self):
+        """With a journal whose own limit is far below the burst, also after it has multiplied that by what space is free."""
+        self.debian.write("/etc/systemd/journald.conf.d/few.conf", "[Journal]\nRateLimitIntervalSec=30s\nRateLimitBurst=100\n")
+        self.debian.systemctl("restart", "systemd-journald")
+        self.addCleanup(self.debian.shell, "rm /etc/systemd/journald.conf.d/few.conf; systemctl restart systemd-journald")
+        self.start(self.with_times().replace(ROOMY, "\n[provider null]\nchannel = email\ntype = null\nfrom = orders@shop.example\n"))
+        self.client.publish_all("order:confirmed", [herald.order(n) for n in range(3000)])
+        state = herald.State(self.client)
+        self.wait(lambda: state.counts()["records"] >= 3000 and state.is_idle(), 60, "all sent")
+        for event in ("event.accepted", "delivery.sent"):
+            self.wait(lambda: len(self.debian.journal(HERALD_EVENT=event)) >= 3000, 20,
+                      lambda: f"3000 × {event}: {len(self.debian.journal(HERALD_EVENT=event))}")
+        self.assertEqual(self.debian.journal(None, MESSAGE_ID=SUPPRESSED), [])
 
     def test_a_restart_of_redis_leaves_the_unit_running(self):
         self.start()

@@ -367,7 +367,7 @@ Test(log, auto_is_the_journal_only_when_the_descriptor_is_its_stream)
 {
     cr_assert_eq(pipe(capture_pipe), 0);
     name_journal_stream(capture_pipe[1], 0);
-    cr_assert_eq(first_byte_on(capture_pipe[1], LOG_FORMAT_AUTO, to_journal), 'M');
+    cr_assert_eq(first_byte_on(capture_pipe[1], LOG_FORMAT_AUTO, to_journal), 'P');
     name_journal_stream(capture_pipe[1], 1); /* of a parent; this descriptor was redirected */
     cr_assert_eq(first_byte_on(capture_pipe[1], LOG_FORMAT_AUTO, to_journal), '\0');
     unsetenv("JOURNAL_STREAM");
