@@ -52,6 +52,10 @@ void event_done(struct event *event); /* a zeroed struct is fine */
 /* The eid that a publisher's id has in a space. */
 void event_eid(const char *space, const char *id, char ret[EVENT_EID_CHARS + 1]);
 
+/* The trace id in a traceparent, for logs and headers: `ret`; "" if it holds none. */
+#define EVENT_TRACE_ID_CHARS 32
+const char *event_trace_id(const char *traceparent, char ret[EVENT_TRACE_ID_CHARS + 1]);
+
 /* A signed event is an envelope {"id":"…","time":<unix seconds>,"body":"<the event>","signature":"v1,<base64>
  * …"}. The signature is HMAC-SHA256 over "id.time.body", as in the Standard Webhooks specification; several,
  * separated by spaces, may be given. Any one matching any one key is enough, so that keys can rotate;

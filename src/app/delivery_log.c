@@ -10,17 +10,10 @@
 
 #define NAME_BYTES (EVENT_EID_CHARS + 8)
 
-const char *delivery_log_trace_id(const char *traceparent, char ret[33])
-{
-    /* version "00", dash, 32 hex digits: checked when the event was read. */
-    snprintf(ret, 33, "%.32s", strlen(traceparent) > 3 ? traceparent + 3 : "");
-    return ret;
-}
-
 void delivery_log(enum log_level level, const char *event, const char *message,
                   const struct delivery *delivery, int64_t wait_ms)
 {
-    char name[NAME_BYTES], masked[LOG_MASKED_BYTES], trace[33];
+    char name[NAME_BYTES], masked[LOG_MASKED_BYTES], trace[EVENT_TRACE_ID_CHARS + 1];
     const struct attempt *attempt = &delivery->attempt;
     const char *to = delivery_masked_recipient(delivery, masked);
     snprintf(name, sizeof name, "%s:%u", delivery->eid, delivery->ordinal);
@@ -40,7 +33,7 @@ void delivery_log(enum log_level level, const char *event, const char *message,
         log_text(LOG_KEY_REPLY, attempt->reply),
         delivery->outcome.class != OUTCOME_SENT ? log_text(LOG_KEY_REASON, delivery->outcome.reason) : none,
         wait_ms >= 0 ? log_int(LOG_KEY_WAIT_MS, wait_ms) : none,
-        log_text(LOG_KEY_TRACE_ID, delivery_log_trace_id(delivery->traceparent, trace)));
+        log_text(LOG_KEY_TRACE_ID, event_trace_id(delivery->traceparent, trace)));
 }
 
 /* The publisher's id out of the payload's meta line. */

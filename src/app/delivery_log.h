@@ -20,7 +20,4 @@ void delivery_log_limited(const struct config_provider *provider, const char *ei
 void delivery_log_buried(const struct config_provider *provider, const char *eid, unsigned ordinal,
                          const char *meta, const char *reason);
 
-/* The trace id inside a traceparent, or "". `ret` has room for 33 bytes. */
-const char *delivery_log_trace_id(const char *traceparent, char ret[33]);
-
 #endif

@@ -43,11 +43,11 @@ static void finish(struct round *round)
 static void say_event(enum log_level level, const char *event, const char *message,
                       const struct arrival *arrival, const char *reason)
 {
-    char trace[33];
+    char trace[EVENT_TRACE_ID_CHARS + 1];
     LOG(level, event, message, log_text(LOG_KEY_SOURCE, arrival->source->name),
         log_text(LOG_KEY_EVENT_ID, arrival->event.eid), log_text(LOG_KEY_ORDER_ID, arrival->event.id),
         log_text(LOG_KEY_NOTIFICATION, arrival->source->notification->name), log_text(LOG_KEY_REASON, reason),
-        log_text(LOG_KEY_TRACE_ID, delivery_log_trace_id(arrival->event.traceparent, trace)));
+        log_text(LOG_KEY_TRACE_ID, event_trace_id(arrival->event.traceparent, trace)));
 }
 
 static void take_leased(struct intake *intake, const struct arrival *arrival, size_t target, uint64_t fence,

@@ -5,6 +5,7 @@
 #include "herald/event.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "herald/address.h"
@@ -149,6 +150,13 @@ static void read_traceparent(const struct json *json, struct event *event)
     text[TRACEPARENT_BYTES] = '\0';
     if (is_traceparent(text))
         memcpy(event->traceparent, text, sizeof(text));
+}
+
+const char *event_trace_id(const char *traceparent, char ret[EVENT_TRACE_ID_CHARS + 1])
+{
+    const bool has_one = strlen(traceparent) >= 3 + EVENT_TRACE_ID_CHARS;
+    snprintf(ret, EVENT_TRACE_ID_CHARS + 1, "%.*s", EVENT_TRACE_ID_CHARS, has_one ? traceparent + 3 : "");
+    return ret;
 }
 
 static bool read_to(const struct json *json, const struct event_rules *rules, struct event *event,

@@ -253,20 +253,10 @@ static bool render_parts(const struct delivery *delivery, const struct content *
     return !mail->has_html || content_render(content, CONTENT_HTML, locale, data, &mail->html, err);
 }
 
-/* The middle of a traceparent: 00-<32 hex>-…; "" if it is none. */
-static void trace_id_of(const struct delivery *delivery, char ret[33])
-{
-    ret[0] = '\0';
-    if (delivery->traceparent != NULL && strlen(delivery->traceparent) >= 35) {
-        memcpy(ret, delivery->traceparent + 3, 32);
-        ret[32] = '\0';
-    }
-}
-
 static bool write_mail(const struct delivery *delivery, const struct config_notification *notification,
                        const struct mail *mail, struct buffer *ret, struct err *err)
 {
-    char trace_id[33];
+    char trace_id[EVENT_TRACE_ID_CHARS + 1];
     struct message message = {
         .from = sender_of(delivery),
         .to = {delivery->name, delivery->email},
@@ -283,8 +273,8 @@ static bool write_mail(const struct delivery *delivery, const struct config_noti
     if (message.from.address == NULL)
         return err_set(err, ERR_CONFIG, "neither it nor provider %s has a from address", delivery->provider);
     message.domain = address_domain(message.from.address);
-    trace_id_of(delivery, trace_id);
-    message.trace_id = trace_id[0] != '\0' ? trace_id : NULL;
+    if (event_trace_id(delivery->traceparent, trace_id)[0] != '\0')
+        message.trace_id = trace_id;
     return message_build(&message, ret, err);
 }
 
