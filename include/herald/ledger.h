@@ -34,6 +34,11 @@ struct ledger_options {
     struct link *link;       /* borrowed: outlives the ledger */
     const char *prefix;      /* borrowed likewise */
     const char *incarnation; /* borrowed likewise: owns our leases; LEDGER_INCARNATION_CHARS of [0-9a-f] */
+    /* Borrowed likewise: our field in the hash `status`. Where Redis has none, accept and claim do nothing
+     * but to call on_forgotten, and to fail (ERR_TRANSIENT). NULL: whether it has is not asked. */
+    const char *instance;
+    void (*on_forgotten)(void *arg);
+    void *on_forgotten_arg;
     int64_t lease_ms;
     int64_t retain_ms;      /* the dedupe window */
     bool is_limiter_closed; /* a limiter's key that is garbage counts as "burst just spent"; else as fresh */

@@ -99,6 +99,13 @@ static void on_note(void *arg, const struct journal_note *note)
         recall_answer(daemon->recall, note, clock_mono_ms());
 }
 
+static void on_ledger_forgotten(void *arg)
+{
+    const struct daemon *daemon = arg;
+    if (!daemon->is_ending) /* upkeep goes before the link, whose answers still come */
+        upkeep_on_forgotten(daemon->upkeep);
+}
+
 /* Reads what the process before us noted; recovery tells it to Redis before anything is claimed. */
 static bool open_journal(struct daemon *daemon, struct err *err)
 {
@@ -139,6 +146,9 @@ bool assembly_open(struct daemon *daemon, struct err *err)
         .link = daemon->commands,
         .prefix = daemon->first->prefix,
         .incarnation = daemon->incarnation,
+        .instance = daemon->first->instance,
+        .on_forgotten = on_ledger_forgotten,
+        .on_forgotten_arg = daemon,
         .lease_ms = config->lease_ms,
         .retain_ms = config->dedupe_window_ms,
         .is_limiter_closed = config->on_limiter_error == LIMITER_CLOSED,

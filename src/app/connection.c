@@ -72,11 +72,12 @@ static void become_usable(struct daemon *daemon, const struct server *server)
     daemon->was_fit = true;
     if (!daemon->was_warned)
         ask_for_limits(daemon);
-    recovery_begin(daemon->recovery,
-                   daemon->has_forgotten  ? RECOVERY_FORGOT
-                   : daemon->is_recovered ? RECOVERY_SAME
-                                          : RECOVERY_START,
-                   daemon->config);
+    const enum recovery_kind kind = daemon->has_forgotten  ? RECOVERY_FORGOT
+                                    : daemon->is_recovered ? RECOVERY_SAME
+                                                           : RECOVERY_START;
+    if (kind != RECOVERY_SAME)
+        upkeep_introduce(daemon->upkeep);
+    recovery_begin(daemon->recovery, kind, daemon->config);
 }
 
 static void say_epoch(const struct daemon *daemon, const struct recovery_counts *counts)
@@ -183,13 +184,16 @@ static void on_commands_lost(void *arg, const char *reason)
 void connection_on_forgotten(void *arg)
 {
     struct daemon *daemon = arg;
+    if (daemon->is_ending)
+        return;
     daemon->has_forgotten = true;
-    if (!daemon->is_usable)
-        return; /* the next connection begins with it */
-    atomic_fetch_add(&daemon->gate.epoch, 1);
-    daemon->is_usable = false;
-    dispatch_on_redis(daemon->dispatch, false);
-    upkeep_on_redis(daemon->upkeep, false);
+    if (daemon->is_usable) {
+        atomic_fetch_add(&daemon->gate.epoch, 1);
+        daemon->is_usable = false;
+        dispatch_on_redis(daemon->dispatch, false);
+        upkeep_on_redis(daemon->upkeep, false);
+    }
+    upkeep_introduce(daemon->upkeep);
     recovery_begin(daemon->recovery, RECOVERY_FORGOT, daemon->config);
 }
 

@@ -44,8 +44,7 @@ struct upkeep {
     int64_t canary_sent_mono_ms;
     uint64_t canary_number;    /* of the last one published */
     unsigned canaries_out;     /* published since one was last seen */
-    bool was_listed;           /* our entry was confirmed since Redis was last found usable */
-    bool is_renewal;           /* the heartbeat under way writes the same entry again */
+    bool is_known;             /* what we say of ourselves stands in the Redis that is built on */
     char member[STATUS_BYTES]; /* our entry in the list of instances, as it stands there; "" if none */
     void (*on_closed)(void *arg);
     void *on_closed_arg;
@@ -163,47 +162,80 @@ static void write_member(const struct upkeep *upkeep, char ret[STATUS_BYTES])
         used += (size_t)snprintf(ret + used, STATUS_BYTES - used, " %s", upkeep->config->providers[i].name);
 }
 
-/* An entry that was there and is new again: Redis was emptied under us (FLUSHALL),
- * or lost its last writes. */
-static void on_listed(void *arg, const struct redisReply *reply)
+void upkeep_on_forgotten(struct upkeep *upkeep)
+{
+    if (!upkeep->is_known)
+        return; /* it is being told */
+    upkeep->is_known = false;
+    upkeep->options.on_forgotten(upkeep->options.arg);
+}
+
+/* It was new to Redis. */
+static void on_introduced(void *arg, const struct redisReply *reply)
 {
     struct upkeep *upkeep = arg;
-    if (reply == NULL || reply_error(reply) != NULL || !upkeep->is_usable)
+    if (reply == NULL || reply_error(reply) != NULL)
         return;
-    bool is_forgotten = upkeep->was_listed && upkeep->is_renewal && reply_number(reply) == 1;
-    upkeep->was_listed = true;
-    if (is_forgotten) {
-        upkeep->options.on_forgotten(upkeep->options.arg);
-        /* It stands in the Redis that forgot: emptied again while that is mended, it is missing again. */
-        upkeep->was_listed = true;
-    } else {
+    if (reply_number(reply) == 1)
+        upkeep_on_forgotten(upkeep);
+    upkeep->is_known = true;
+}
+
+static void introduce(struct upkeep *upkeep)
+{
+    char status[LEDGER_KEY_BYTES];
+    struct buffer text;
+    ledger_key(upkeep->options.ledger, "status", status);
+    buffer_init(&text, UPKEEP_STATUS_BYTES);
+    write_status(upkeep, &text);
+    /* By instance, not by incarnation: a restart replaces its line, so the hash can't grow. */
+    if (!text.failed)
+        command(upkeep, 4, (const char *[]){"HSET", status, upkeep->config->instance, text.data},
+                on_introduced);
+    buffer_done(&text);
+}
+
+static void on_looked(void *arg, const struct redisReply *reply)
+{
+    struct upkeep *upkeep = arg;
+    if (reply == NULL || reply_error(reply) != NULL)
+        return;
+    if (reply_number(reply) == 0)
+        upkeep_on_forgotten(upkeep);
+    else
         recall_age(upkeep->options.recall, clock_mono_ms());
-    }
+}
+
+/* Was Redis emptied under us (FLUSHALL)? Whoever has something to do hears it from the ledger; another who
+ * told Redis what it knows waits for us no longer than for a few of these. */
+static void look(struct upkeep *upkeep)
+{
+    char status[LEDGER_KEY_BYTES];
+    ledger_key(upkeep->options.ledger, "status", status);
+    command(upkeep, 3, (const char *[]){"HEXISTS", status, upkeep->config->instance}, on_looked);
 }
 
 static void heartbeat(struct upkeep *upkeep)
 {
-    char instances[LEDGER_KEY_BYTES], status[LEDGER_KEY_BYTES], now[24], oldest[24];
+    char instances[LEDGER_KEY_BYTES], now[24], oldest[24];
     char member[STATUS_BYTES];
     int64_t now_ms = clock_wall_ms();
+    introduce(upkeep);
     ledger_key(upkeep->options.ledger, "instances", instances);
-    ledger_key(upkeep->options.ledger, "status", status);
     snprintf(now, sizeof now, "%" PRId64, now_ms);
     snprintf(oldest, sizeof oldest, "%" PRId64, now_ms - INSTANCE_KEPT_MS);
     write_member(upkeep, member);
     if (strcmp(member, upkeep->member) != 0 && upkeep->member[0] != '\0')
         command(upkeep, 3, (const char *[]){"ZREM", instances, upkeep->member}, NULL);
-    upkeep->is_renewal = strcmp(member, upkeep->member) == 0;
     snprintf(upkeep->member, sizeof upkeep->member, "%s", member);
-    command(upkeep, 4, (const char *[]){"ZADD", instances, now, member}, on_listed);
+    command(upkeep, 4, (const char *[]){"ZADD", instances, now, member}, NULL);
     command(upkeep, 4, (const char *[]){"ZREMRANGEBYSCORE", instances, "-inf", oldest}, NULL);
-    struct buffer text;
-    buffer_init(&text, UPKEEP_STATUS_BYTES);
-    write_status(upkeep, &text);
-    /* By instance, not by incarnation: a restart replaces its line, so the hash can't grow. */
-    if (!text.failed)
-        command(upkeep, 4, (const char *[]){"HSET", status, upkeep->config->instance, text.data}, NULL);
-    buffer_done(&text);
+}
+
+void upkeep_introduce(struct upkeep *upkeep)
+{
+    upkeep->is_known = false;
+    introduce(upkeep);
 }
 
 void upkeep_leave(struct upkeep *upkeep)
@@ -337,6 +369,8 @@ static void on_timer(uv_timer_t *timer)
     send_canary(upkeep);
     if (upkeep->seconds % HEARTBEAT_EVERY_S == 0)
         heartbeat(upkeep);
+    else
+        look(upkeep);
     if (upkeep->seconds % ORPHAN_EVERY_S == 0)
         look_for_orphans(upkeep);
 }
@@ -388,10 +422,8 @@ void upkeep_on_redis(struct upkeep *upkeep, bool is_usable)
 {
     upkeep->is_usable = is_usable;
     upkeep->canaries_out = 0;
-    if (!is_usable) {
-        upkeep->was_listed = false;
+    if (!is_usable)
         return;
-    }
     pauses_ask(&upkeep->pauses, upkeep->config);
     upkeep->usable_since_mono_ms = clock_mono_ms();
     upkeep->extended_mono_ms = clock_mono_ms();

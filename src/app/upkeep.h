@@ -47,7 +47,8 @@ struct upkeep_options {
     const char *canary_channel;
     /* Published twice, and neither it nor anything else seen since: the subscription is not to be trusted. */
     void (*on_canary_missed)(void *arg);
-    void (*on_forgotten)(void *arg); /* Redis no longer knows that we are there: it was emptied */
+    /* Redis no longer knows that we are there: it was emptied, within the last second. */
+    void (*on_forgotten)(void *arg);
     /* Every second. */
     void (*on_second)(void *arg);
     void *arg;
@@ -65,6 +66,11 @@ void upkeep_on_heard(struct upkeep *upkeep);
 /* A canary came through. */
 void upkeep_on_canary(struct upkeep *upkeep, const char *bytes, size_t len);
 void upkeep_reload(struct upkeep *upkeep, struct config *config);
+/* Says that we are there, to a Redis that is yet to be told what it has forgotten or never knew: if it
+ * forgets this too, on_forgotten is called again. */
+void upkeep_introduce(struct upkeep *upkeep);
+/* The ledger says that Redis does not know us. */
+void upkeep_on_forgotten(struct upkeep *upkeep);
 /* Takes us off the list of instances. */
 void upkeep_leave(struct upkeep *upkeep);
 

@@ -36,6 +36,7 @@ static const struct probe everywhere[] = {
     {{"INCRBY", KEY, "no-number"}},
     {{"PEXPIRE", KEY, "1"}},
     {{"PTTL", KEY}},
+    {{"HEXISTS", KEY, "f"}},
     {{"HGET", KEY, "f"}},
     {{"HMGET", KEY, "f"}},
     {{"HSET", KEY, "f", "v", "odd"}},

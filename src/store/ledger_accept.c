@@ -109,6 +109,7 @@ bool ledger_accept(struct ledger *ledger, const struct accept_call *accept, ledg
         return err_set(err, ERR_NOMEM, "out of memory");
     call->callback.on_accepted = on_accepted;
     call->count = accept->event_count;
+    ledger_call_text(call, ledger->options.instance);
     ledger_call_text(call, ledger->options.incarnation);
     ledger_call_number(call, ledger->options.lease_ms);
     ledger_call_number(call, ledger->options.retain_ms);

@@ -71,12 +71,14 @@ void ledger_call_rate(struct ledger_call *call, const struct rate *rate)
     ledger_call_number(call, gcra.grace_us);
 }
 
+#define FORGOTTEN "FORGOTTEN" /* our own, in known.lua */
+
 /* Whether Redis will take the same call later: it is starting, read-only, full, or busy. */
 static bool is_passing(const char *error)
 {
-    static const char *const words[] = {"READONLY", "LOADING",     "MISCONF",    "OOM",
-                                        "BUSY",     "NOREPLICAS",  "MASTERDOWN", "NOSCRIPT",
-                                        "TRYAGAIN", "CLUSTERDOWN", "NOAUTH",     "NOPERM"};
+    static const char *const words[] = {"READONLY",   "LOADING",    "MISCONF",  "OOM",      "BUSY",
+                                        "NOREPLICAS", "MASTERDOWN", "NOSCRIPT", "TRYAGAIN", "CLUSTERDOWN",
+                                        "NOAUTH",     "NOPERM",     FORGOTTEN};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strncmp(error, words[i], strlen(words[i])) == 0)
             return true;
@@ -117,12 +119,15 @@ static void on_reply(void *arg, const struct redisReply *reply)
         return;
     }
     err_set(&err, is_passing(reply->str) ? ERR_TRANSIENT : ERR_PERMANENT, "%s: %s", name, reply->str);
-    struct link *link = call->ledger->options.link;
+    const struct ledger_options *options = &call->ledger->options;
     bool is_replica = strncmp(reply->str, "READONLY", 8) == 0;
+    bool is_forgotten = strncmp(reply->str, FORGOTTEN, strlen(FORGOTTEN)) == 0;
     finish(call, NULL, &err);
+    if (is_forgotten && options->on_forgotten != NULL)
+        options->on_forgotten(options->on_forgotten_arg);
     /* The master has moved: the name may resolve to another address by now. */
     if (is_replica)
-        link_reset(link, "Redis is a read-only replica");
+        link_reset(options->link, "Redis is a read-only replica");
 }
 
 static bool send_eval(struct ledger_call *call, struct err *err)

@@ -120,6 +120,7 @@ bool ledger_claim(struct ledger *ledger, const struct claim_call *claim, ledger_
     if (call == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
     call->callback.on_claimed = on_claimed;
+    ledger_call_text(call, ledger->options.instance);
     ledger_call_text(call, ledger->options.incarnation);
     ledger_call_number(call, ledger->options.lease_ms);
     ledger_call_text(call, ledger->options.is_limiter_closed ? "closed" : "open");

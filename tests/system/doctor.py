@@ -193,7 +193,7 @@ class Doctor(herald.TestCase):
         self.client.call("ACL", "SETUSER", "herald", "-zadd", "resetchannels", "&herald:canary:*", "clearselectors",
                          "(~orders +eval +xgroup|create +xgroup|delconsumer +xautoclaim +xack +xinfo|groups +xinfo|consumers +xpending)")
         [(_, _, text, remedy)] = [one for one in self.doctor(config, 1) if one[:2] == ("fail", "rights")]
-        self.assertIn("herald lacks 3 of 44 rights: ZADD, SUBSCRIBE order:confirmed, XREADGROUP orders", text)
+        self.assertIn("herald lacks 3 of 45 rights: ZADD, SUBSCRIBE order:confirmed, XREADGROUP orders", text)
         self.assertIn("redis-acl.example", remedy)
 
         operators = self.config(redis=self.redis.url.replace("//", "//herald-operator:OPERATOR-PASSWORD@"))

@@ -253,6 +253,33 @@ class Recovery(herald.TestCase):
         self.wait_idle(300)
         self.check_each_once(smtp, 300)
 
+    def test_nothing_is_sent_again_by_an_instance_that_has_not_yet_seen_that_redis_was_emptied(self):
+        """One accepts, the other sends; the connections stand, so that each sees it by itself, and at its own time."""
+        smtp = self.world.smtp_script({"always": {"final": {"reply": "250 ok", "delay": 0.05}}})
+        accepts = self.start(smtp, more="connections = 1")
+        time.sleep(2.5)  # so far apart are the moments at which they look
+        sends = self.world.heraldd(CONFIG.replace("order:confirmed", "another"), redis=self.redis.url, smtp=smtp.url,
+                                   lease="5s", instance="two", more="connections = 4")
+        self.publish(0, 300)
+        accepts.log.wait_event("event.accepted", n=300)
+        self.wait(lambda: sends.log.count("delivery.sent") >= 40, 20, "the other has sent 40")
+        self.client.call("FLUSHALL")
+        for daemon in (accepts, sends):
+            daemon.log.wait_event("redis.epoch", timeout=20)
+        self.wait_idle(300)
+        self.check_each_once(smtp, 300)
+
+    def test_a_redis_that_was_emptied_while_the_connection_was_cut_is_told_too(self):
+        smtp = self.world.smtp_script({"always": {"final": {"reply": "250 ok", "delay": 0.05}}})
+        daemon = self.start(smtp)
+        self.publish(0, 200)
+        daemon.log.wait_event("event.accepted", n=200)
+        self.wait(lambda: daemon.log.count("delivery.sent") >= 20, 20, "20 sent")
+        self.client.pipeline([("MULTI",), ("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"), ("FLUSHALL",), ("EXEC",)])
+        daemon.log.wait_event("redis.epoch", timeout=20)
+        self.wait_idle(200)
+        self.check_each_once(smtp, 200)
+
     def test_two_instances_lose_and_repeat_nothing_when_redis_forgets(self):
         smtp = self.world.smtp_script({"always": {"final": {"reply": "250 ok", "delay": 0.05}}})
         daemons = [self.start(smtp), self.start(smtp, instance="two")]

@@ -2,7 +2,7 @@
 -- accept: received -> ACCEPTED or LEASED, or duplicate, or conflict. Several events a call; all of one event
 -- in one step.
 --
--- ARGV  owner lease_ms retain_ms limiter(open|closed)
+-- ARGV  instance owner lease_ms retain_ms limiter(open|closed)
 --       lanes, each: name capacity provider_limit(3) recipient_limit(3)
 --       notifications, each: name limit(3)
 --       events, each: eid content payload notification(1-based) send_at expires_at note
@@ -11,6 +11,9 @@
 --       {"N", accepted, per target "L" | "A" | "W <slot ms> <scope>" | "X <reason>"}; "A" also of
 --                what was answered before its event was told again
 --       {"D", accepted, per delivery on record its packed record}    {"C"}    {"E", why}
+if is_forgotten(take()) then
+    return ERROR_FORGOTTEN
+end
 local owner, lease_ms, retain_ms = take(), take_number(), take_number()
 limiter_closed = take() == 'closed'
 

@@ -1,7 +1,7 @@
 #!lua
 -- claim: ACCEPTED or DEFERRED, and due -> LEASED, fence + 1, tokens taken in the same step.
 --
--- ARGV  owner lease_ms limiter(open|closed) lane max max_bytes max_age hold
+-- ARGV  instance owner lease_ms limiter(open|closed) lane max max_bytes max_age hold
 --       provider_limit(3) recipient_limit(3)
 --       notifications, each: name limit(3)
 -- Reply now, limiter errors,
@@ -10,6 +10,9 @@
 --       limited {eid ordinal slot scope meta ...},
 --       dead {eid ordinal reason meta ...},
 --       how many had no readable record
+if is_forgotten(take()) then
+    return ERROR_FORGOTTEN
+end
 local owner, lease_ms = take(), take_number()
 limiter_closed = take() == 'closed'
 local lane, max, max_bytes, max_age, hold = take(), take_number(), take_number(), take_number(), take_number()

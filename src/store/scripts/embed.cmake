@@ -1,4 +1,4 @@
-# Makes one C file out of the scripts: for each its text (first line, prelude, limits where it needs them, body) and the SHA-1 that
+# Makes one C file out of the scripts: for each its text (first line, prelude, what else it needs, body) and the SHA-1 that
 # EVALSHA names it by. Run with -DOUT=... -DDIR=... .
 function(emit name)
     file(READ ${DIR}/${name}.lua body)
@@ -24,8 +24,8 @@ function(emit name)
 endfunction()
 
 file(WRITE ${OUT} "/* Made from the .lua files by embed.cmake. */\n#include \"scripts.h\"\n\n")
-emit(accept prelude limits)
-emit(claim prelude limits)
+emit(accept prelude known limits)
+emit(claim prelude known limits)
 foreach(name start extend release sent fail reap replay drop cancel trim move bury owned fsck reject depth pause)
     emit(${name} prelude)
 endforeach()

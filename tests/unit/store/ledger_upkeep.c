@@ -437,6 +437,45 @@ Test(ledger_upkeep, leases_of_others_are_not_ours)
     cr_expect_eq(place.last[0], '\0');
 }
 
+/* ── a Redis that was emptied ── */
+
+static void count_one(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+Test(ledger_upkeep, nothing_is_accepted_or_claimed_for_an_instance_that_redis_has_forgotten)
+{
+    unsigned forgotten = 0;
+    struct ledger_options options = world_options();
+    options.instance = "shop-1";
+    options.on_forgotten = count_one;
+    options.on_forgotten_arg = &forgotten;
+    struct ledger *ledger = world_other_ledger(&options);
+    const struct order order = {.eid = E1, .capacity = 1}, waiting = {.eid = E2};
+    world_ask("HSET herald:{0}:status another {}");
+    world_accept(ledger, order);
+    cr_assert_eq(world_err.kind, ERR_TRANSIENT, "%s", world_err.text);
+    cr_assert_eq(forgotten, 1);
+    cr_assert_eq(world_record(E1, 0).state, 0);
+    world_accept(world_ledger(), waiting);
+    world_claim(ledger, (struct claim_call){.max = 1});
+    cr_assert_eq(world_err.kind, ERR_TRANSIENT, "%s", world_err.text);
+    cr_assert_eq(forgotten, 2);
+    cr_assert_eq(world_record(E2, 0).state, 'A');
+
+    world_ask("HSET herald:{0}:status shop-1 {}");
+    cr_assert_eq(world_claim(ledger, (struct claim_call){.max = 1})->result.claimed_count, 1);
+    world_accept(ledger, order);
+    cr_assert_eq(world_record(E1, 0).state, 'L');
+
+    /* Damage is no forgetting. */
+    world_ask("SET herald:{0}:status foreign");
+    cr_assert_eq(world_accept(ledger, (struct order){.eid = E3, .capacity = 1}).verdict, ACCEPT_NEW);
+    world_ask("DEL herald:{0}:status");
+    cr_assert_eq(forgotten, 2);
+}
+
 /* ── pause ── */
 
 /* What stands there afterwards; the reply is what stood there before. */
