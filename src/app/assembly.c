@@ -102,8 +102,7 @@ static void on_note(void *arg, const struct journal_note *note)
 static void on_ledger_forgotten(void *arg)
 {
     const struct daemon *daemon = arg;
-    if (!daemon->is_ending) /* upkeep goes before the link, whose answers still come */
-        upkeep_on_forgotten(daemon->upkeep);
+    presence_on_forgotten(daemon->presence);
 }
 
 /* Reads what the process before us noted; recovery tells it to Redis before anything is claimed. */
@@ -202,18 +201,28 @@ bool assembly_open(struct daemon *daemon, struct err *err)
     intake.on_done = feed_on_entries_done;
     if (!intake_new(&intake, &daemon->stream_intake, err))
         return false;
-    const struct upkeep_options upkeep = {
-        .loop = &daemon->loop,
+    const struct presence_options presence = {
         .commands = daemon->commands,
         .ledger = daemon->ledger,
         .dispatch = daemon->dispatch,
         .recall = daemon->recall,
         .counters = &daemon->counters,
+        .incarnation = daemon->incarnation,
+        .on_forgotten = connection_on_forgotten,
+        .arg = daemon,
+    };
+    if (!presence_new(&presence, &daemon->presence, err))
+        return false;
+    const struct upkeep_options upkeep = {
+        .loop = &daemon->loop,
+        .commands = daemon->commands,
+        .ledger = daemon->ledger,
+        .dispatch = daemon->dispatch,
+        .presence = daemon->presence,
         .config = daemon->config,
         .incarnation = daemon->incarnation,
         .canary_channel = daemon->canary_channel,
         .on_canary_missed = connection_on_canary_missed,
-        .on_forgotten = connection_on_forgotten,
         .on_second = daemon_on_second,
         .arg = daemon,
     };

@@ -76,7 +76,7 @@ static void become_usable(struct daemon *daemon, const struct server *server)
                                     : daemon->is_recovered ? RECOVERY_SAME
                                                            : RECOVERY_START;
     if (kind != RECOVERY_SAME)
-        upkeep_introduce(daemon->upkeep);
+        presence_introduce(daemon->presence, daemon->config);
     recovery_begin(daemon->recovery, kind, daemon->config);
 }
 
@@ -193,7 +193,7 @@ void connection_on_forgotten(void *arg)
         dispatch_on_redis(daemon->dispatch, false);
         upkeep_on_redis(daemon->upkeep, false);
     }
-    upkeep_introduce(daemon->upkeep);
+    presence_introduce(daemon->presence, daemon->config);
     recovery_begin(daemon->recovery, RECOVERY_FORGOT, daemon->config);
 }
 

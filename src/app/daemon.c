@@ -167,6 +167,7 @@ bool daemon_run(const char *path, struct config *config, struct err *err)
     intake_free(daemon->stream_intake);
     if (dispatch_free(daemon->dispatch))
         journal_close(daemon->journal);
+    presence_free(daemon->presence);
     recall_free(daemon->recall);
     ledger_free(daemon->ledger);
     config_unref(daemon->next);

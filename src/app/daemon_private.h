@@ -21,6 +21,7 @@
 #include "herald/server.h"
 #include "herald/subscriber.h"
 #include "intake.h"
+#include "presence.h"
 #include "recall.h"
 #include "recovery.h"
 #include "upkeep.h"
@@ -61,6 +62,7 @@ struct daemon {
     struct recovery *recovery;
     struct journal *journal;          /* NULL: there is no state directory */
     enum journal_state journal_state; /* as it was last said */
+    struct presence *presence;
     struct upkeep *upkeep;
     struct handover *handover;
     struct subscriber *subscriber;

@@ -1,9 +1,10 @@
 /* shutdown.c - the way out: the drain, and then everything closed in the order in which nothing loses its
  * answer.
  *
- *     drain    nothing is claimed; what has not begun is given back; events are accepted, leased to nobody,
- * to the last moment end      hand-over → subscriber → upkeep → command link (every answer under way comes
- * back as lost) → reader → recovery → dispatch (its threads) → the loop's own handles
+ *     drain    nothing is claimed; what has not begun is given back; events are accepted to the last
+ *              moment, and leased to nobody
+ *     end      hand-over → subscriber → upkeep → command link (every answer under way comes back as lost)
+ *              → reader → recovery → dispatch (its threads) → the loop's own handles
  *
  * Loop thread. */
 #include "daemon_private.h"
@@ -125,7 +126,7 @@ void shutdown_begin(struct daemon *daemon)
     say_stopping(daemon);
     daemon->drain_until_mono_ms = clock_mono_ms() + daemon->config->drain_timeout_ms;
     service_extend(daemon->config->drain_timeout_ms + 2 * LAST_WORDS_MS);
-    upkeep_leave(daemon->upkeep);
+    presence_leave(daemon->presence);
     intake_drain(daemon->intake);
     intake_drain(daemon->stream_intake);
     /* Entries are safe where they are, and another instance has them at once. */

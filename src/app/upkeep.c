@@ -5,12 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "herald/buffer.h"
 #include "herald/clock.h"
 #include "herald/fault.h"
-#include "herald/json.h"
 #include "herald/log.h"
 #include "herald/reply.h"
 #include "pauses.h"
@@ -24,28 +21,21 @@
 #define BURY_MAX 100
 #define HEARTBEAT_EVERY_S 5
 #define HEARTBEAT_FRESH_MS 20000 /* an instance that missed three is not counted on */
-#define INSTANCE_KEPT_MS (INT64_C(24) * 3600 * 1000)
 #define CANARIES_MISSED 2
-#define STATUS_BYTES 4096
-#define HOST_BYTES 65 /* HOST_NAME_MAX, and its end */
 
 struct upkeep {
     struct upkeep_options options;
     struct config *config; /* a reference */
     struct pauses pauses;
     uv_timer_t timer;
-    int64_t since_ms;
-    char host[HOST_BYTES];
     uint64_t seconds; /* ticks so far */
     bool is_usable;
     bool is_subscribed;
     int64_t usable_since_mono_ms;
     int64_t extended_mono_ms;
     int64_t canary_sent_mono_ms;
-    uint64_t canary_number;    /* of the last one published */
-    unsigned canaries_out;     /* published since one was last seen */
-    bool is_known;             /* what we say of ourselves stands in the Redis that is built on */
-    char member[STATUS_BYTES]; /* our entry in the list of instances, as it stands there; "" if none */
+    uint64_t canary_number; /* of the last one published */
+    unsigned canaries_out;  /* published since one was last seen */
     void (*on_closed)(void *arg);
     void *on_closed_arg;
 };
@@ -115,136 +105,6 @@ static void trim_and_move(struct upkeep *upkeep)
             !ledger_move(upkeep->options.ledger, config->providers[i].was, config->providers[i].name,
                          MOVE_MAX, on_moved, upkeep, &err))
             return;
-}
-
-/* ── who is there ── */
-
-static void write_status(struct upkeep *upkeep, struct buffer *ret)
-{
-    const struct counters *counters = upkeep->options.counters;
-    buffer_printf(
-        ret,
-        "{\"instance\":\"%s\",\"version\":\"%s\",\"incarnation\":\"%s\",\"host\":\"%s\",\"since\":%" PRId64
-        ",\"at\":%" PRId64,
-        upkeep->config->instance, HERALD_VERSION, upkeep->options.incarnation, upkeep->host, upkeep->since_ms,
-        clock_wall_ms());
-    const struct {
-        const char *name;
-        uint64_t value;
-    } rows[] = {{"received", counters->received},   {"accepted", counters->accepted},
-                {"duplicate", counters->duplicate}, {"rejected", counters->rejected},
-                {"conflict", counters->conflict},   {"sent", counters->sent},
-                {"retried", counters->retried},     {"limited", counters->limited},
-                {"dead", counters->dead},           {"unknown", counters->unknown},
-                {"repeated", counters->repeated},   {"gaps", counters->gaps}};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        buffer_printf(ret, ",\"%s\":%" PRIu64, rows[i].name, rows[i].value);
-    buffer_text(ret, ",\"lanes\":{");
-    for (size_t i = 0; i < dispatch_lane_count(upkeep->options.dispatch); i++) {
-        struct dispatch_lane_status lane;
-        dispatch_lane_status(upkeep->options.dispatch, i, &lane);
-        buffer_printf(ret,
-                      "%s\"%s\":{\"held\":%zu,\"running\":%zu,\"capacity\":%zu,\"breaker\":\"%s\","
-                      "\"per_second\":%.2f,\"p99_us\":%" PRId64 ",\"trouble\":\"",
-                      i > 0 ? "," : "", lane.name, lane.held, lane.running, lane.capacity, lane.breaker,
-                      lane.pace.per_second, lane.pace.p99_us == INT64_MAX ? INT64_C(-1) : lane.pace.p99_us);
-        json_escape(lane.trouble, strlen(lane.trouble), ret);
-        buffer_text(ret, "\"}");
-    }
-    buffer_text(ret, "}}");
-}
-
-static void write_member(const struct upkeep *upkeep, char ret[STATUS_BYTES])
-{
-    size_t used =
-        (size_t)snprintf(ret, STATUS_BYTES, "%s %s", upkeep->options.incarnation, upkeep->config->instance);
-    for (size_t i = 0; i < upkeep->config->provider_count && used + CONFIG_MAX_NAME + 2 < STATUS_BYTES; i++)
-        used += (size_t)snprintf(ret + used, STATUS_BYTES - used, " %s", upkeep->config->providers[i].name);
-}
-
-void upkeep_on_forgotten(struct upkeep *upkeep)
-{
-    if (!upkeep->is_known)
-        return; /* it is being told */
-    upkeep->is_known = false;
-    upkeep->options.on_forgotten(upkeep->options.arg);
-}
-
-/* It was new to Redis. */
-static void on_introduced(void *arg, const struct redisReply *reply)
-{
-    struct upkeep *upkeep = arg;
-    if (reply == NULL || reply_error(reply) != NULL)
-        return;
-    if (reply_number(reply) == 1)
-        upkeep_on_forgotten(upkeep);
-    upkeep->is_known = true;
-}
-
-static void introduce(struct upkeep *upkeep)
-{
-    char status[LEDGER_KEY_BYTES];
-    struct buffer text;
-    ledger_key(upkeep->options.ledger, "status", status);
-    buffer_init(&text, UPKEEP_STATUS_BYTES);
-    write_status(upkeep, &text);
-    /* By instance, not by incarnation: a restart replaces its line, so the hash can't grow. */
-    if (!text.failed)
-        command(upkeep, 4, (const char *[]){"HSET", status, upkeep->config->instance, text.data},
-                on_introduced);
-    buffer_done(&text);
-}
-
-static void on_looked(void *arg, const struct redisReply *reply)
-{
-    struct upkeep *upkeep = arg;
-    if (reply == NULL || reply_error(reply) != NULL)
-        return;
-    if (reply_number(reply) == 0)
-        upkeep_on_forgotten(upkeep);
-    else
-        recall_age(upkeep->options.recall, clock_mono_ms());
-}
-
-/* Was Redis emptied under us (FLUSHALL)? Whoever has something to do hears it from the ledger; another who
- * told Redis what it knows waits for us no longer than for a few of these. */
-static void look(struct upkeep *upkeep)
-{
-    char status[LEDGER_KEY_BYTES];
-    ledger_key(upkeep->options.ledger, "status", status);
-    command(upkeep, 3, (const char *[]){"HEXISTS", status, upkeep->config->instance}, on_looked);
-}
-
-static void heartbeat(struct upkeep *upkeep)
-{
-    char instances[LEDGER_KEY_BYTES], now[24], oldest[24];
-    char member[STATUS_BYTES];
-    int64_t now_ms = clock_wall_ms();
-    introduce(upkeep);
-    ledger_key(upkeep->options.ledger, "instances", instances);
-    snprintf(now, sizeof now, "%" PRId64, now_ms);
-    snprintf(oldest, sizeof oldest, "%" PRId64, now_ms - INSTANCE_KEPT_MS);
-    write_member(upkeep, member);
-    if (strcmp(member, upkeep->member) != 0 && upkeep->member[0] != '\0')
-        command(upkeep, 3, (const char *[]){"ZREM", instances, upkeep->member}, NULL);
-    snprintf(upkeep->member, sizeof upkeep->member, "%s", member);
-    command(upkeep, 4, (const char *[]){"ZADD", instances, now, member}, NULL);
-    command(upkeep, 4, (const char *[]){"ZREMRANGEBYSCORE", instances, "-inf", oldest}, NULL);
-}
-
-void upkeep_introduce(struct upkeep *upkeep)
-{
-    upkeep->is_known = false;
-    introduce(upkeep);
-}
-
-void upkeep_leave(struct upkeep *upkeep)
-{
-    char instances[LEDGER_KEY_BYTES];
-    ledger_key(upkeep->options.ledger, "instances", instances);
-    if (upkeep->member[0] != '\0')
-        command(upkeep, 3, (const char *[]){"ZREM", instances, upkeep->member}, NULL);
-    upkeep->member[0] = '\0';
 }
 
 /* ── orphaned lanes: something waits in them and no living instance serves them ── */
@@ -368,19 +228,11 @@ static void on_timer(uv_timer_t *timer)
     trim_and_move(upkeep);
     send_canary(upkeep);
     if (upkeep->seconds % HEARTBEAT_EVERY_S == 0)
-        heartbeat(upkeep);
+        presence_beat(upkeep->options.presence, upkeep->config);
     else
-        look(upkeep);
+        presence_look(upkeep->options.presence, upkeep->config);
     if (upkeep->seconds % ORPHAN_EVERY_S == 0)
         look_for_orphans(upkeep);
-}
-
-static void read_host(char ret[HOST_BYTES])
-{
-    (void)gethostname(ret, HOST_BYTES - 1);
-    for (char *at = ret; *at != '\0'; at++)
-        if (strchr("\"\\", *at) != NULL || *at < ' ' || *at > '~') /* it goes between quotes */
-            *at = '?';
 }
 
 bool upkeep_new(const struct upkeep_options *options, struct upkeep **ret, struct err *err)
@@ -392,8 +244,6 @@ bool upkeep_new(const struct upkeep_options *options, struct upkeep **ret, struc
     upkeep->config = config_ref(options->config);
     upkeep->pauses = (struct pauses){
         .commands = options->commands, .ledger = options->ledger, .dispatch = options->dispatch};
-    upkeep->since_ms = clock_wall_ms();
-    read_host(upkeep->host);
     uv_timer_init(options->loop, &upkeep->timer);
     upkeep->timer.data = upkeep;
     uv_timer_start(&upkeep->timer, on_timer, SECOND_MS, SECOND_MS);
@@ -427,7 +277,7 @@ void upkeep_on_redis(struct upkeep *upkeep, bool is_usable)
     pauses_ask(&upkeep->pauses, upkeep->config);
     upkeep->usable_since_mono_ms = clock_mono_ms();
     upkeep->extended_mono_ms = clock_mono_ms();
-    heartbeat(upkeep);
+    presence_beat(upkeep->options.presence, upkeep->config);
 }
 
 void upkeep_on_subscribed(struct upkeep *upkeep, bool is_subscribed)
@@ -444,5 +294,5 @@ void upkeep_reload(struct upkeep *upkeep, struct config *config)
     config_unref(upkeep->config);
     upkeep->config = config_ref(config);
     if (upkeep->is_usable)
-        heartbeat(upkeep);
+        presence_beat(upkeep->options.presence, upkeep->config);
 }

@@ -1,19 +1,7 @@
 /* upkeep.h - what has to happen every so often: the tick, renewal, reaping, trimming, the heartbeat, the
  * canary, orphaned lanes.
  *
- * One timer, one second; everything else is a multiple of it. Loop thread.
- *
- * With the heartbeat each instance says of itself, in the hash `status` under its name, what nobody else
- * knows; heraldctl reads it with its age. A JSON object of at most UPKEEP_STATUS_BYTES:
- *
- *     instance version incarnation host    texts
- *     since at                             when it began and when it said this, ms
- *     received ... gaps                    counts since it began (counters.h)
- *     lanes: per lane  held running capacity breaker
- *                      trouble             why the breaker is not closed, "" while it is
- *                      per_second p99_us   of the last half minute to minute (pace.h); p99_us -1: past five
- *                                          minutes
- */
+ * One timer, one second; everything else is a multiple of it. Loop thread. */
 #ifndef HERALD_APP_UPKEEP_H
 #define HERALD_APP_UPKEEP_H
 
@@ -22,16 +10,12 @@
 #include <stdint.h>
 #include <uv.h>
 
-#include "counters.h"
 #include "dispatch.h"
 #include "herald/config.h"
 #include "herald/err.h"
 #include "herald/ledger.h"
 #include "herald/link.h"
-#include "recall.h"
-
-/* of 64 lanes each under 200 bytes and twice 264 of words; of the rest 2,000 */
-#define UPKEEP_STATUS_BYTES (64 * 1024)
+#include "presence.h"
 
 struct upkeep;
 
@@ -40,15 +24,12 @@ struct upkeep_options {
     struct link *commands; /* borrowed, as all below: they outlive us */
     struct ledger *ledger;
     struct dispatch *dispatch;
-    struct recall *recall;
-    const struct counters *counters;
+    struct presence *presence;
     struct config *config; /* a reference is taken */
     const char *incarnation;
     const char *canary_channel;
     /* Published twice, and neither it nor anything else seen since: the subscription is not to be trusted. */
     void (*on_canary_missed)(void *arg);
-    /* Redis no longer knows that we are there: it was emptied, within the last second. */
-    void (*on_forgotten)(void *arg);
     /* Every second. */
     void (*on_second)(void *arg);
     void *arg;
@@ -66,12 +47,5 @@ void upkeep_on_heard(struct upkeep *upkeep);
 /* A canary came through. */
 void upkeep_on_canary(struct upkeep *upkeep, const char *bytes, size_t len);
 void upkeep_reload(struct upkeep *upkeep, struct config *config);
-/* Says that we are there, to a Redis that is yet to be told what it has forgotten or never knew: if it
- * forgets this too, on_forgotten is called again. */
-void upkeep_introduce(struct upkeep *upkeep);
-/* The ledger says that Redis does not know us. */
-void upkeep_on_forgotten(struct upkeep *upkeep);
-/* Takes us off the list of instances. */
-void upkeep_leave(struct upkeep *upkeep);
 
 #endif
