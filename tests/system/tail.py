@@ -1,5 +1,6 @@
 """heraldctl tail: the log as it is written, from a file that is rotated under it or from what journalctl says."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -91,8 +92,9 @@ class Tail(herald.TestCase):
         """Up to where it has read the file; None: it is not open."""
         folder = pathlib.Path(f"/proc/{child.pid}")
         for descriptor in (folder / "fd").iterdir():
-            if descriptor.readlink() == self.file:
-                return int((folder / "fdinfo" / descriptor.name).read_text().split()[1])
+            with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+                if descriptor.readlink() == self.file:
+                    return int((folder / "fdinfo" / descriptor.name).read_text().split()[1])
         return None
 
     def finish(self, child):
