@@ -102,9 +102,10 @@ static void say_status(struct presence *presence, const struct config *config)
     ledger_key(presence->options.ledger, "status", status);
     buffer_init(&text, PRESENCE_STATUS_BYTES);
     write_status(presence, config, &text);
-    /* By instance, not by incarnation: a restart replaces its line, so the hash can't grow. */
-    if (!text.failed)
-        command(presence, 4, (const char *[]){"HSET", status, config->instance, text.data}, on_said);
+    /* By instance, not by incarnation: a restart replaces its line, so the hash can't grow. Without memory
+     * for the words there is a line all the same, for without one nothing is given to us. */
+    command(presence, 4, (const char *[]){"HSET", status, config->instance, text.failed ? "{}" : text.data},
+            on_said);
     buffer_done(&text);
 }
 
