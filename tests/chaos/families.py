@@ -303,8 +303,8 @@ def fill_memory(rig):
 
 
 def emptied(run):
-    """FLUSHALL under load: what is held is told again; the rest is gone with Redis, and only that."""
-    rig = run.rig(pace=200, redis={})
+    """FLUSHALL under load, of two instances: what is held is told again; the rest is gone with Redis, and only that."""
+    rig = run.rig(pace=200, instances=2, redis={})
     rig.begin()
     for _ in range(run.count):
         rig.pause(1.0, 2.0)
