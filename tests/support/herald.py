@@ -77,6 +77,11 @@ class Log:
     def count(self, event, **fields):
         return len(self.select(event, **fields))
 
+    def count_past(self, n, event, **fields):
+        """How many there are once n are: a line is written a moment after what it says, and more than n would be too many."""
+        self.wait_event(event, n=n, **fields)
+        return self.count(event, **fields)
+
     def mark(self):
         """For `after=`: what is logged from here on."""
         return len(self.read())
